@@ -1,0 +1,238 @@
+//! The checked configuration. Where PgBouncer has the concept, the field has PgBouncer's name.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+/// How long a client keeps a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Until it leaves.
+    Session,
+    /// Until its transaction ends.
+    Transaction,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthType {
+    /// No proof asked. With an `auth_file` the user must stand in it, as with PgBouncer.
+    Trust,
+    /// Password in the clear.
+    Password,
+    /// MD5, or SCRAM for users whose secret is a SCRAM one.
+    Md5,
+    /// SCRAM-SHA-256, and -PLUS over TLS.
+    ScramSha256,
+}
+
+/// PgBouncer's and libpq's `sslmode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "libpq's words")]
+pub enum SslMode { Disable, Allow, Prefer, Require, VerifyCa, VerifyFull }
+
+/// TLS files and mode of one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Whether, and how strictly.
+    pub sslmode: SslMode,
+    /// Our private key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// Our certificate chain, PEM.
+    pub cert_file: Option<PathBuf>,
+    /// Authorities that the other side's certificate must come from, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Everything. One value of it is one generation's configuration.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each key is described in the reference that `howdah config reference` prints")]
+pub struct Config {
+    // Listening. Changes need a restart.
+    pub listen_addr: Vec<String>,
+    pub listen_port: u16,
+    pub unix_socket_dir: Option<PathBuf>,
+    pub unix_socket_mode: u32,
+    /// Worker threads; 0 in the file means one per core and is already resolved here.
+    pub workers: usize,
+    pub metrics_listen: Option<SocketAddr>,
+    pub pidfile: Option<PathBuf>,
+
+    // Who may come in.
+    pub auth_type: AuthType,
+    pub auth_file: Option<PathBuf>,
+    pub admin_users: Vec<String>,
+    pub stats_users: Vec<String>,
+    pub client_tls: Tls,
+    pub server_tls: Tls,
+    pub ignore_startup_parameters: Vec<String>,
+
+    // Pools.
+    pub pool_mode: PoolMode,
+    pub max_client_conn: usize,
+    pub default_pool_size: usize,
+    pub min_pool_size: usize,
+    pub reserve_pool_size: usize,
+    pub reserve_pool_timeout: Duration,
+    /// 0 = no limit.
+    pub max_db_connections: usize,
+    /// 0 = no limit.
+    pub max_user_connections: usize,
+    pub server_reset_query: String,
+    pub server_reset_query_always: bool,
+    pub server_check_query: String,
+    pub server_check_delay: Duration,
+    pub max_prepared_statements: usize,
+
+    // Time limits; zero = none.
+    pub server_lifetime: Duration,
+    pub server_idle_timeout: Duration,
+    pub server_connect_timeout: Duration,
+    pub server_login_retry: Duration,
+    pub query_timeout: Duration,
+    pub query_wait_timeout: Duration,
+    pub query_wait_notify: Duration,
+    pub client_idle_timeout: Duration,
+    pub client_login_timeout: Duration,
+    pub idle_transaction_timeout: Duration,
+    pub transaction_timeout: Duration,
+    pub cancel_wait_timeout: Duration,
+    pub shutdown_timeout: Duration,
+
+    // Network.
+    pub tcp_keepalive: bool,
+    pub tcp_keepidle: Option<Duration>,
+    pub tcp_keepintvl: Option<Duration>,
+    pub tcp_keepcnt: Option<u32>,
+    pub tcp_user_timeout: Option<Duration>,
+
+    // Logs.
+    pub log_connections: bool,
+    pub log_disconnections: bool,
+    pub log_pooler_errors: bool,
+    pub stats_period: Duration,
+    pub log_format: LogFormat,
+
+    /// Watch the configuration's files and reload when they change.
+    pub config_watch: bool,
+
+    // Watching the nodes.
+    pub probe_interval: Duration,
+    pub probe_timeout: Duration,
+    /// Good probes in a row before a node that was down gets work again.
+    pub probe_rise: u32,
+    /// Failed probes in a row before a node is down.
+    pub probe_fall: u32,
+    /// How long a node that came back takes to get its full share.
+    pub slow_start: Duration,
+
+    pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// `"*"` is the fallback for names that are not listed.
+    pub databases: BTreeMap<String, Arc<Database>>,
+    pub users: BTreeMap<String, Arc<User>>,
+    pub plugins: Plugins,
+    /// Login names and their secrets, from `auth_file`.
+    pub secrets: BTreeMap<String, String>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named after what they are")]
+pub enum LogFormat { Text, Json }
+
+/// Nodes that share a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// Its key in `[clusters]`.
+    pub name: Arc<str>,
+    /// The nodes; a node's place is its number.
+    pub nodes: Vec<Node>,
+    /// How the monitor logs in.
+    pub control_user: String,
+    /// Its password; taken from `auth_file` when absent.
+    pub control_password: Option<String>,
+    /// The database that the monitor connects to; default `postgres`.
+    pub control_database: String,
+}
+
+/// One PostgreSQL instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Unique in its cluster.
+    pub name: Arc<str>,
+    /// Host name, address, or a directory (`/run/postgresql`) for a unix socket.
+    pub host: Arc<str>,
+    /// Port, default 5432.
+    pub port: u16,
+    /// Share of reads relative to the other nodes, default 100; 0 takes none.
+    pub weight: u32,
+    /// For policies.
+    pub labels: Arc<[(String, String)]>,
+}
+
+/// One entry of `[databases]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "PgBouncer's words; described in the reference")]
+pub struct Database {
+    pub cluster: Arc<str>,
+    /// Name on the servers; the client's name when absent.
+    pub dbname: Option<String>,
+    /// Log in to servers as this user.
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub pool_mode: Option<PoolMode>,
+    pub pool_size: Option<usize>,
+    pub min_pool_size: Option<usize>,
+    pub reserve_pool_size: Option<usize>,
+    pub max_db_connections: Option<usize>,
+    pub connect_query: Option<String>,
+}
+
+/// One entry of `[users]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "PgBouncer's words; described in the reference")]
+pub struct User {
+    pub pool_mode: Option<PoolMode>,
+    pub pool_size: Option<usize>,
+    pub reserve_pool_size: Option<usize>,
+    pub max_user_connections: Option<usize>,
+}
+
+/// The policies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plugins {
+    /// Where statements go; without one everything goes to the primary.
+    pub router: Option<Plugin>,
+}
+
+/// One policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// `builtin:NAME` or a path to a component.
+    pub component: ComponentSource,
+    /// Hex SHA-256 that the component must have.
+    pub sha256: Option<String>,
+    /// Passed to the policy as JSON.
+    pub settings: serde_json::Value,
+    /// Capabilities the operator gives: `probes`, `state`.
+    pub grants: Vec<String>,
+    /// What a failing call means for the client.
+    pub on_failure: OnFailure,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ComponentSource {
+    /// Embedded in the program.
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// What a failing policy call means for the client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The embedded default policy decides, then the null policy.
+    #[default]
+    BuiltIn,
+    /// The request is refused.
+    Refuse,
+}

@@ -1,0 +1,93 @@
+//! One cluster as it was at one instant.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::id::{Lsn, NodeId};
+
+/// What a node says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Takes writes.
+    Primary,
+    /// In recovery.
+    Standby,
+    /// Never reached yet.
+    Unknown,
+}
+
+/// Whether a node gets work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Accepts traffic.
+    Up,
+    /// Back after it was down, not yet proven; used only when nothing else is left.
+    Degraded,
+    /// Taken out by an operator: existing work finishes, no new work is sent.
+    Draining,
+    /// Not usable.
+    Down,
+}
+
+/// One node as the monitor last saw it.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// Its number in this generation.
+    pub id: NodeId,
+    /// Its name from the configuration.
+    pub name: Arc<str>,
+    /// Host name, address or socket directory.
+    pub host: Arc<str>,
+    /// TCP port, or the number in the socket's name.
+    pub port: u16,
+    /// Weight from the configuration, default 100; zero takes no reads.
+    pub weight: u32,
+    /// Labels from the configuration.
+    pub labels: Arc<[(String, String)]>,
+    /// What it says it is.
+    pub role: Role,
+    /// Whether it gets work.
+    pub health: Health,
+    /// Share of its weight that it gets while it warms up after a return, 0 to 100.
+    pub ramp_percent: u8,
+    /// `server_version_num`, for example 150018.
+    pub server_version: Option<u32>,
+    /// Its timeline.
+    pub timeline: Option<u32>,
+    /// Primary: flushed position. Standby: received position.
+    pub received: Option<Lsn>,
+    /// Standby: replayed position. Primary: flushed position.
+    pub replayed: Option<Lsn>,
+    /// Bytes behind the primary's newest known position.
+    pub lag_bytes: Option<u64>,
+    /// Age of the newest replayed commit; zero when fully caught up.
+    pub lag: Option<Duration>,
+    /// When the positions were asked for (not when the answer came).
+    pub sampled_at: Instant,
+    /// Why it is not up, in words.
+    pub why: Option<Arc<str>>,
+}
+
+/// A whole cluster at one instant.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Grows with each change of role, health, membership or labels, not with each lag sample.
+    pub epoch: u64,
+    /// The node that takes writes, if one is known.
+    pub primary: Option<NodeId>,
+    /// All nodes, by [`NodeId::index`].
+    pub nodes: Vec<NodeFacts>,
+}
+
+impl Facts {
+    /// The node of that number.
+    pub fn node(&self, id: NodeId) -> Option<&NodeFacts> {
+        self.nodes.get(id.index())
+    }
+
+    /// The node that takes writes, if one is known.
+    pub fn primary(&self) -> Option<&NodeFacts> {
+        self.primary.and_then(|id| self.node(id))
+    }
+}

@@ -1,0 +1,47 @@
+//! What a routing policy may look at.
+
+use std::sync::Arc;
+
+/// Where a session stands in a transaction when a request arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// In none.
+    #[default]
+    None,
+    /// The request begins one.
+    Opening,
+    /// Inside one.
+    Active,
+    /// Inside one that failed.
+    Failed,
+}
+
+/// The transaction that a request belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Transaction {
+    /// Where the session stands.
+    pub phase: Phase,
+    /// Declared READ ONLY.
+    pub read_only: bool,
+    /// Declared SERIALIZABLE.
+    pub serializable: bool,
+    /// Something was written in it already.
+    pub wrote: bool,
+}
+
+/// A client session as a policy may see it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SessionAttributes {
+    /// Login name.
+    pub user: Arc<str>,
+    /// Database asked for.
+    pub database: Arc<str>,
+    /// `application_name` at start.
+    pub application: Arc<str>,
+    /// Address without port; empty for a unix socket.
+    pub client_address: Arc<str>,
+    /// Subject of the client's certificate.
+    pub tls_subject: Option<Arc<str>>,
+    /// Startup parameters, by name.
+    pub parameters: Vec<(String, String)>,
+}

@@ -1,0 +1,1 @@
+//! What only the database knows of names in a statement.

@@ -1,0 +1,1 @@
+//! Finds the shape of a text.

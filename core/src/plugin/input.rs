@@ -44,4 +44,35 @@ pub struct SessionAttributes {
     pub tls_subject: Option<Arc<str>>,
     /// Startup parameters, by name.
     pub parameters: Vec<(String, String)>,
+    /// What the policy attached when the session was admitted, for example ("tenant", "acme").
+    pub labels: Vec<(String, String)>,
+}
+
+/// What one execution adds to its shape. Shown only to policies that asked for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// The text as sent, literals included.
+    pub raw_text: Option<&'a str>,
+    /// Values of a Bind.
+    pub parameters: &'a [Parameter<'a>],
+}
+
+/// One bound value.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter<'a> {
+    /// Its type, zero when unknown.
+    pub type_oid: u32,
+    /// Its value.
+    pub value: ParameterValue<'a>,
+}
+
+/// The value of a bound parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum ParameterValue<'a> {
+    /// NULL.
+    Null,
+    /// In text format.
+    Text(&'a str),
+    /// In binary format.
+    Binary(&'a [u8]),
 }

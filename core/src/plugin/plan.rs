@@ -33,7 +33,13 @@ pub struct Freshness {
 /// How to choose among nodes that qualify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named after what they do")]
-pub enum Balance { LeastBusy, RoundRobin, WeightedRandom, SessionAffine, LowestLag }
+pub enum Balance {
+    LeastBusy,
+    RoundRobin,
+    WeightedRandom,
+    SessionAffine,
+    LowestLag,
+}
 
 /// Standbys that may be chosen; empty lists do not restrict.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,495 @@
+//! What sessions call: a routing policy that always has an answer.
+//!
+//! The plugin is asked first. When it has no answer that can be used, the embedded default policy
+//! is, then the null policy: everything to the primary. A failure costs a counter, never a session.
+
+use std::{
+    fmt,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    breaker::{Breaker, Permit},
+    builtin::{DEFAULT_ROUTER, builtin},
+    check,
+    engine::Engine,
+    error::{Failure, PluginError},
+    host::{LogAllowance, Surroundings},
+    input::{Request, SessionAttributes, Transaction},
+    instance::{Artifact, Instance, Pool},
+    metrics::{Metrics, Sample},
+    plan::{Destination, Plan, Refusal},
+    requirements::Requirements,
+    stats::{CallTimes, PluginState, PluginStatus, Stats},
+    v0_1::{self, lifecycle},
+    validate::{self, Verdict},
+};
+use crate::{
+    config::OnFailure,
+    facts::Facts,
+    sql::{Kind, StatementFacts, Traits},
+};
+
+pub use super::validate::Admission;
+
+/// Longest settings.
+const SETTINGS_MAX_BYTES: usize = 256 << 10;
+
+/// How long a key whose call failed gets another plan, without asking again. As long as the breaker
+/// counts failures, so that one poisonous statement cannot open it for all others.
+const QUARANTINE: Duration = Duration::from_secs(10);
+
+/// `external_routine_exception`: what a client gets when a policy fails that must not be replaced.
+const POLICY_FAILED: [u8; 5] = *b"38000";
+
+/// A plugin entry of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct RouterSpec<'a> {
+    /// Its key in the configuration.
+    pub name: &'a str,
+    /// The component's bytes.
+    pub component: &'a [u8],
+    /// Hex SHA-256 that it must have.
+    pub sha256: Option<&'a str>,
+    /// Its `settings` table.
+    pub settings: &'a serde_json::Value,
+    /// Capabilities that the operator gives it.
+    pub grants: &'a [String],
+    /// The generation that it will belong to.
+    pub generation: u64,
+    /// What a failing call means for the client.
+    pub on_failure: OnFailure,
+}
+
+/// A routing policy, shared by all workers.
+#[derive(Debug)]
+pub struct Router(Option<Box<Plugin>>);
+
+/// A plan, and where it comes from.
+#[derive(Clone, Debug)]
+pub struct Routed {
+    /// Where requests of this key go.
+    pub plan: Arc<Plan>,
+    /// Who says so.
+    pub decided_by: DecidedBy,
+    /// What the decision took.
+    pub took: Duration,
+}
+
+/// Who made a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecidedBy {
+    /// The configured policy.
+    Plugin,
+    /// What takes its place, and why.
+    BuiltIn(&'static str),
+}
+
+impl Router {
+    /// Prepares a policy: checks, compiles and starts it, hands it its settings and the cluster, and
+    /// asks it where `SELECT 1` goes. Anything wrong is an error, and nothing has changed.
+    ///
+    /// Takes from milliseconds (Rust) to seconds (Python), so not on a worker.
+    pub fn load(engine: &Engine, spec: &RouterSpec<'_>, topology: &Facts) -> Result<Self, PluginError> {
+        let plugin = Plugin::load(engine, spec, topology)?;
+        let router = Self(Some(Box::new(plugin)));
+        router.self_test(topology)?;
+        Ok(router)
+    }
+
+    /// The policy of those who configured none: everything to the primary.
+    pub fn null() -> Self {
+        Self(None)
+    }
+
+    /// There is no policy: everything goes to the primary, and nobody need look at statements.
+    pub fn is_null(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What the policy looks at.
+    pub fn requirements(&self) -> &Requirements {
+        static NOTHING: LazyLock<Requirements> = LazyLock::new(Requirements::default);
+        self.0.as_ref().map_or(&NOTHING, |plugin| &plugin.requirements)
+    }
+
+    /// The session without what the policy does not look at: sessions with equal classes share plans.
+    pub fn class(&self, full: &SessionAttributes) -> SessionAttributes {
+        self.requirements().class(full)
+    }
+
+    /// Whether a session may go on, and with which labels. Put the labels into the session before
+    /// asking for its [`class`](Self::class).
+    pub fn admit(&self, session: &SessionAttributes) -> Admission {
+        match &self.0 {
+            None => Admission::Accept(Vec::new()),
+            Some(plugin) => plugin.admit(session),
+        }
+    }
+
+    /// Where statements of this shape go, for sessions of this class and this state of a transaction.
+    ///
+    /// Keep the plan for its `reuse`. The call takes microseconds, and [`DECISION_LIMIT`] at worst.
+    ///
+    /// [`DECISION_LIMIT`]: super::instance::DECISION_LIMIT
+    pub fn route(
+        &self,
+        facts: &Facts,
+        session: &SessionAttributes,
+        statement: &StatementFacts,
+        transaction: Transaction,
+    ) -> Routed {
+        self.route_request(facts, session, statement, transaction, &Request::default())
+    }
+
+    /// As [`route`](Self::route), for policies whose requirements go
+    /// [beyond the shape](super::StatementNeeds::beyond_the_shape).
+    pub fn route_request(
+        &self,
+        facts: &Facts,
+        session: &SessionAttributes,
+        statement: &StatementFacts,
+        transaction: Transaction,
+        request: &Request<'_>,
+    ) -> Routed {
+        let started = Instant::now();
+        let (plan, decided_by) = match &self.0 {
+            None => (Plan::primary("null"), DecidedBy::BuiltIn("no policy")),
+            Some(plugin) => plugin.route(&Question { facts, session, statement, transaction, request }),
+        };
+        Routed { plan: Arc::new(plan), decided_by, took: started.elapsed() }
+    }
+
+    /// How the policy does.
+    pub fn status(&self) -> PluginStatus {
+        self.0.as_ref().map_or_else(null_status, |plugin| plugin.status())
+    }
+
+    /// How long its calls took.
+    pub fn call_times(&self) -> CallTimes {
+        self.0.as_ref().map_or_else(CallTimes::default, |plugin| plugin.stats.times())
+    }
+
+    /// The policy's own counters and gauges.
+    pub fn samples(&self) -> Vec<Sample> {
+        self.0.as_ref().map_or_else(Vec::new, |plugin| plugin.around().metrics.samples())
+    }
+
+    fn self_test(&self, facts: &Facts) -> Result<(), PluginError> {
+        let Some(plugin) = &self.0 else { return Ok(()) };
+        let statement = select_1();
+        let session = SessionAttributes::default();
+        let (transaction, request) = (Transaction::default(), Request::default());
+        let question = Question { facts, session: &session, statement: &statement, transaction, request: &request };
+        let answer = plugin.ask(&question);
+        answer.map(drop).map_err(|cause| PluginError::Call { call: "route of SELECT 1", cause })
+    }
+}
+
+/// One call of `route`.
+struct Question<'a> {
+    facts: &'a Facts,
+    session: &'a SessionAttributes,
+    statement: &'a StatementFacts,
+    transaction: Transaction,
+    request: &'a Request<'a>,
+}
+
+/// A policy that runs as a component.
+struct Plugin {
+    pool: Pool,
+    description: lifecycle::Description,
+    requirements: Requirements,
+    on_failure: OnFailure,
+    breaker: Mutex<Breaker>,
+    stats: Stats,
+    /// The embedded default, unless this is it.
+    fallback: Option<Router>,
+}
+
+impl Plugin {
+    fn load(engine: &Engine, spec: &RouterSpec<'_>, facts: &Facts) -> Result<Self, PluginError> {
+        let settings = settings(spec)?;
+        let compiled = engine.router(spec.component)?;
+        check_pin(spec.sha256, &compiled.sha256)?;
+        let state = check_grants(spec.grants)?;
+        let around = Arc::new(Surroundings {
+            name: spec.name.to_owned(),
+            generation: spec.generation,
+            store: state.then(|| engine.store(spec.name)),
+            metrics: Metrics::default(),
+            log: LogAllowance::default(),
+        });
+        let artifact = Artifact { engine: engine.clone(), compiled, settings, around };
+        let (pool, introduction) = Pool::open(artifact, facts)?;
+        if let Some(probe) = introduction.requirements.probes.first() {
+            return Err(PluginError::Probes { probe: probe.name.clone() });
+        }
+        let invalid = |call| move |cause| PluginError::Call { call, cause: Failure::Invalid { cause } };
+        let requirements = validate::requirements(introduction.requirements).map_err(invalid("setup"))?;
+        // Sessions keep plans by shape and hand over nothing else.
+        if requirements.statement.beyond_the_shape() {
+            return Err(PluginError::BeyondTheShape);
+        }
+        Ok(Self {
+            pool,
+            requirements,
+            description: validate::description(introduction.description).map_err(invalid("describe"))?,
+            on_failure: spec.on_failure,
+            breaker: Mutex::default(),
+            stats: Stats::default(),
+            fallback: fallback(engine, spec, facts)?,
+        })
+    }
+
+    fn route(&self, question: &Question<'_>) -> (Plan, DecidedBy) {
+        match self.guarded(|| self.ask(question)) {
+            Ok(Verdict::Plan(plan)) => (plan, DecidedBy::Plugin),
+            Ok(Verdict::BuiltIn) => (self.default_plan(question), DecidedBy::BuiltIn("no opinion")),
+            Err(refused) => {
+                let plan = self.plan_without(question, &refused);
+                (plan, DecidedBy::BuiltIn(refused.reason))
+            }
+        }
+    }
+
+    fn admit(&self, session: &SessionAttributes) -> Admission {
+        let session = v0_1::session(&self.requirements.class(session));
+        let ask = |instance: &mut Instance| {
+            validate::admission(instance.admit(&session)?).map_err(|cause| Failure::Invalid { cause })
+        };
+        match self.guarded(|| self.pool.call(None, ask)) {
+            Ok(admission) => admission,
+            Err(refused) => match self.on_failure {
+                OnFailure::BuiltIn => Admission::Accept(Vec::new()),
+                OnFailure::Refuse => Admission::Refuse(self.refusal(&refused)),
+            },
+        }
+    }
+
+    /// Calls an instance and checks its answer.
+    fn ask(&self, question: &Question<'_>) -> Result<Verdict, Failure> {
+        let Question { facts, session, statement, transaction, request } = question;
+        let needs = self.requirements.statement;
+        let session = v0_1::session(&self.requirements.class(session));
+        let statement = v0_1::statement(statement, *transaction, request, needs);
+        let mut verdict = self.pool.call(Some(facts), |instance| {
+            validate::verdict(instance.route(&session, &statement)?, facts).map_err(|cause| Failure::Invalid { cause })
+        })?;
+        if let Verdict::Plan(plan) = &mut verdict
+            && needs.beyond_the_shape()
+        {
+            // It may depend on something that is not in its key.
+            plan.reuse = None;
+        }
+        Ok(verdict)
+    }
+
+    /// Makes a call if the breaker lets it, and keeps the books.
+    fn guarded<R>(&self, call: impl FnOnce() -> Result<R, Failure>) -> Result<R, Unanswered> {
+        let started = Instant::now();
+        if let Permit::Rest(rest) = self.breaker().permit(started) {
+            return Err(Unanswered { reason: "circuit open", cause: self.last_error(), rest });
+        }
+        let outcome = call();
+        let now = Instant::now();
+        self.stats.called(now - started);
+        match outcome {
+            Ok(answer) => {
+                self.breaker().succeeded(now);
+                Ok(answer)
+            }
+            Err(failure) => {
+                self.stats.failed(&failure);
+                let opened = self.breaker().failed(now);
+                self.report(&failure, opened);
+                let cause = failure.to_string();
+                Err(Unanswered { reason: failure.reason(), cause, rest: QUARANTINE })
+            }
+        }
+    }
+
+    fn report(&self, failure: &Failure, opened: Option<Duration>) {
+        let Surroundings { name: plugin, generation, .. } = self.around();
+        tracing::warn!(plugin, generation, cause = %failure, "the policy gave no answer");
+        if let Some(rest) = opened {
+            tracing::error!(plugin, generation, ?rest, cause = %failure, "the policy keeps failing and is not called for a while");
+        }
+    }
+
+    /// The plan of a key for which the plugin has none, for a short time.
+    fn plan_without(&self, question: &Question<'_>, why: &Unanswered) -> Plan {
+        let plan = match self.on_failure {
+            OnFailure::BuiltIn => self.default_plan(question),
+            OnFailure::Refuse => {
+                Plan { destination: Destination::Refuse(self.refusal(why)), ..Plan::primary("policy-failed") }
+            }
+        };
+        Plan { reuse: plan.reuse.map(|time| time.min(why.rest)), ..plan }
+    }
+
+    fn default_plan(&self, question: &Question<'_>) -> Plan {
+        match self.fallback.as_ref().and_then(|router| router.0.as_ref()) {
+            Some(default) => default.route(question).0,
+            None => Plan::primary("null"),
+        }
+    }
+
+    fn refusal(&self, why: &Unanswered) -> Refusal {
+        Refusal {
+            sqlstate: POLICY_FAILED,
+            message: format!("policy \"{}\" gave no answer: {}", self.around().name, why.cause),
+            detail: None,
+            hint: None,
+            close_session: false,
+        }
+    }
+
+    fn last_error(&self) -> String {
+        self.stats.counted().last_error.unwrap_or_default()
+    }
+
+    fn status(&self) -> PluginStatus {
+        let counted = self.stats.counted();
+        let (instances, memory_bytes) = self.pool.size();
+        let broken = self.breaker().is_open();
+        PluginStatus {
+            name: self.around().name.clone(),
+            policy: self.description.name.clone(),
+            version: self.description.version.clone(),
+            sha256: hex(&self.pool.artifact().compiled.sha256),
+            api: check::API,
+            generation: self.around().generation,
+            state: if broken { PluginState::Broken } else { PluginState::Running },
+            calls: counted.calls,
+            failures: counted.failures,
+            traps: counted.traps,
+            timeouts: counted.timeouts,
+            last_error: counted.last_error,
+            p50_micros: counted.p50_micros,
+            max_micros: counted.max_micros,
+            instances,
+            memory_bytes,
+        }
+    }
+
+    fn around(&self) -> &Surroundings {
+        &self.pool.artifact().around
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.around().name).finish_non_exhaustive()
+    }
+}
+
+/// The plugin has no answer for now.
+struct Unanswered {
+    reason: &'static str,
+    cause: String,
+    rest: Duration,
+}
+
+fn settings(spec: &RouterSpec<'_>) -> Result<lifecycle::Settings, PluginError> {
+    let json = match spec.settings {
+        serde_json::Value::Null => "{}".to_owned(),
+        settings => settings.to_string(),
+    };
+    if json.len() > SETTINGS_MAX_BYTES {
+        return Err(PluginError::SettingsTooLarge { bytes: json.len(), max: SETTINGS_MAX_BYTES });
+    }
+    Ok(lifecycle::Settings {
+        name: spec.name.to_owned(),
+        generation: spec.generation,
+        json,
+        grants: spec.grants.to_vec(),
+        host: lifecycle::HostInfo {
+            product: "howdah".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: String::new(),
+            api: "0.1.0".to_owned(),
+        },
+    })
+}
+
+fn check_pin(expected: Option<&str>, actual: &[u8]) -> Result<(), PluginError> {
+    let actual = hex(actual);
+    match expected {
+        Some(expected) if !expected.eq_ignore_ascii_case(&actual) => {
+            Err(PluginError::Sha256 { expected: expected.to_owned(), actual })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `state` is granted.
+fn check_grants(grants: &[String]) -> Result<bool, PluginError> {
+    match grants.iter().find(|grant| !matches!(grant.as_str(), "state" | "probes")) {
+        Some(grant) => Err(PluginError::UnknownGrant { grant: grant.clone() }),
+        None => Ok(grants.iter().any(|grant| grant == "state")),
+    }
+}
+
+/// The embedded default policy with its default settings, unless that is what is being loaded.
+fn fallback(engine: &Engine, spec: &RouterSpec<'_>, facts: &Facts) -> Result<Option<Router>, PluginError> {
+    let component = builtin(DEFAULT_ROUTER).expect("the default policy is embedded");
+    if spec.component == component {
+        return Ok(None);
+    }
+    let spec = RouterSpec {
+        name: DEFAULT_ROUTER,
+        component,
+        sha256: None,
+        settings: &serde_json::Value::Null,
+        grants: &[],
+        generation: spec.generation,
+        on_failure: OnFailure::BuiltIn,
+    };
+    Router::load(engine, &spec, facts).map(Some)
+}
+
+fn select_1() -> StatementFacts {
+    StatementFacts {
+        fingerprint: "0".repeat(16),
+        kind: Kind::Select,
+        traits: Traits { read_only: true, ..Traits::default() },
+        tables: Vec::new(),
+        functions: Vec::new(),
+        hints: Vec::new(),
+        effects: Vec::new(),
+        normalized: "SELECT $1".into(),
+    }
+}
+
+fn null_status() -> PluginStatus {
+    PluginStatus {
+        name: "router".to_owned(),
+        policy: "null".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        sha256: String::new(),
+        api: check::API,
+        generation: 0,
+        state: PluginState::Running,
+        calls: 0,
+        failures: 0,
+        traps: 0,
+        timeouts: 0,
+        last_error: None,
+        p50_micros: 0,
+        max_micros: 0,
+        instances: 0,
+        memory_bytes: 0,
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

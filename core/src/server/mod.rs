@@ -1,0 +1,228 @@
+//! One connection of ours to a node.
+//!
+//! [`connect`] opens it and logs in, [`Server`] is what pools keep and sessions borrow, [`settings`]
+//! and [`statements`] are what a session's next server must be brought up to.
+
+pub mod cancel;
+pub mod connect;
+mod error;
+pub mod info;
+pub mod login;
+pub mod settings;
+pub mod simple;
+pub mod statements;
+mod target;
+
+pub use connect::{ServerLogin, connect};
+pub use error::ConnectError;
+pub use target::{ServerTarget, ServerTls};
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    time::Instant,
+};
+
+use self::{info::ServerInfo, settings::Settings, statements::Statements};
+use crate::{
+    id::PoolKey,
+    net::{buffer::Buffer, stream::Stream},
+    wire::{backend::parameter_status, frame, frontend::put_query, reply::TxStatus},
+};
+
+/// A logged-in connection to a node.
+pub struct Server {
+    /// The connection.
+    pub stream: Stream,
+    /// What others see of it.
+    pub info: Arc<ServerInfo>,
+    /// Where its transaction stands.
+    pub status: TxStatus,
+    /// What has been set on it beyond its defaults.
+    pub settings: Settings,
+    /// What has been prepared on it under our names.
+    pub statements: Statements,
+    /// Whose unnamed statement it holds: a number that a session chose, 0 for nobody's.
+    pub unnamed: u64,
+    /// The pool's age when it was opened.
+    pub age: u64,
+    /// When it was opened.
+    pub born: Instant,
+    /// When it was last given back.
+    pub idle_since: Instant,
+    /// What it reported at login.
+    pub reported: Arc<[(String, String)]>,
+    worker: usize,
+    _place: Box<dyn Send + Sync>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("id", &self.info.id).field("pool", &self.info.pool).finish_non_exhaustive()
+    }
+}
+
+/// A statement of our own failed, or the connection did.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The connection broke.
+    #[error("the server connection broke")]
+    Io(#[from] io::Error),
+    /// The server refused.
+    #[error("{message} ({sqlstate})")]
+    Server {
+        /// What PostgreSQL answered.
+        message: String,
+        /// Its SQLSTATE.
+        sqlstate: String,
+    },
+    /// What came was not the protocol.
+    #[error("the server broke the protocol")]
+    Protocol,
+}
+
+/// What it takes to open a server.
+pub struct Opening {
+    /// The pool that it is for.
+    pub pool: PoolKey,
+    /// Where it is.
+    pub target: Arc<ServerTarget>,
+    /// Its place in the pool's count, dropped with it.
+    pub place: Box<dyn Send + Sync>,
+    /// The pool's age.
+    pub age: u64,
+    /// The worker that opens it.
+    pub worker: usize,
+    /// Run before anything else.
+    pub connect_query: Option<String>,
+}
+
+/// Opens a server on the calling worker.
+pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
+    let login = connect(&opening.target).await?;
+    if !login.unread.is_empty() {
+        return Err(ConnectError::Protocol("something after the login that nobody asked for"));
+    }
+    let now = Instant::now();
+    let tls = login.stream.is_tls();
+    let info = ServerInfo::register(opening.pool, opening.target, login.pid, login.key, opening.age, tls);
+    let mut server = Box::new(Server {
+        stream: login.stream,
+        info,
+        status: TxStatus::Idle,
+        settings: Settings::default(),
+        statements: Statements::default(),
+        unnamed: 0,
+        age: opening.age,
+        born: now,
+        idle_since: now,
+        reported: login.parameters.into(),
+        worker: opening.worker,
+        _place: opening.place,
+    });
+    if let Some(sql) = opening.connect_query {
+        server.run(&sql).await.map_err(|error| ConnectError::Query(Box::new(error)))?;
+    }
+    Ok(server)
+}
+
+impl Server {
+    /// The worker whose runtime its socket belongs to.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// Moves it to the calling worker; `None` (and closed) when that fails.
+    #[expect(clippy::boxed_local, reason = "pools hand on servers in their boxes")]
+    pub fn rehome(self: Box<Self>, worker: usize) -> Option<Box<Self>> {
+        let mut server = *self;
+        server.stream = Stream::attach(server.stream.detach().ok()?).ok()?;
+        server.worker = worker;
+        Some(Box::new(server))
+    }
+
+    /// Nothing has come that nobody asked for: it still lives.
+    pub fn is_quiet(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        if self.stream.poll_read_ready(&mut context).is_pending() {
+            return true;
+        }
+        // Readiness may be a left-over of the last read; only a read tells.
+        let mut byte = [0];
+        Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
+
+    /// Runs a statement of our own while no client uses the server; answers are thrown away.
+    pub async fn run(&mut self, sql: &str) -> Result<(), RunError> {
+        let mut request = Vec::new();
+        put_query(&mut request, sql.as_bytes());
+        self.stream.write_all(&request).await?;
+        self.stream.flush().await?;
+        self.unnamed = 0;
+        let mut answer = Buffer::default();
+        let mut failure = None;
+        loop {
+            while let Some(header) = frame::header(answer.filled()).map_err(|_| RunError::Protocol)? {
+                if answer.len() < header.total {
+                    break;
+                }
+                let body = &answer.filled()[frame::HEADER_BYTES..header.total];
+                match header.tag {
+                    b'E' => failure = Some(RunError::from_body(body)),
+                    b'S' => self.note_parameter(body),
+                    b'Z' => {
+                        self.status = TxStatus::read(body).ok_or(RunError::Protocol)?;
+                        return failure.map_or(Ok(()), Err);
+                    }
+                    _ => {}
+                }
+                answer.consume(header.total);
+            }
+            let read = std::future::poll_fn(|cx| poll_read(&mut self.stream, &mut answer, cx)).await?;
+            if read == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+        }
+    }
+
+    /// Follows a ParameterStatus.
+    pub fn note_parameter(&mut self, body: &[u8]) {
+        if let Some((name, value)) = parameter_status(body) {
+            self.settings = self.settings.with(name, value);
+        }
+    }
+
+    /// Forgets what DISCARD ALL made the server forget.
+    pub fn forget_session(&mut self) {
+        self.settings = Settings::default();
+        self.statements.clear();
+        self.unnamed = 0;
+    }
+}
+
+impl RunError {
+    /// Reads the body of an ErrorResponse.
+    pub fn from_body(body: &[u8]) -> Self {
+        let field = |kind| {
+            let value = crate::wire::backend::error_field(body, kind).unwrap_or_default();
+            String::from_utf8_lossy(value).into_owned()
+        };
+        Self::Server { message: field(b'M'), sqlstate: field(b'C') }
+    }
+}
+
+/// Reads once into `buffer`; 0 is the end of the stream.
+#[inline]
+pub fn poll_read(stream: &mut Stream, buffer: &mut Buffer, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    let mut room = ReadBuf::new(buffer.room());
+    let polled = Pin::new(stream).poll_read(cx, &mut room);
+    let n = room.filled().len();
+    buffer.fill(n);
+    polled.map_ok(|()| n)
+}

@@ -1,0 +1,173 @@
+//! Prepared statements under names of our own, so that any server can serve any client's.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, LazyLock, Mutex, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use crate::wire::frontend::Parse;
+
+/// A statement that some client has prepared: one value for equal text and parameter types.
+#[derive(Debug)]
+pub struct Statement {
+    /// Unique in this process, never zero.
+    pub id: u64,
+    /// Its name on every server: `howdah_` and the number.
+    pub name: Box<[u8]>,
+    /// SQL text.
+    pub text: Box<[u8]>,
+    /// Parameter types, on the wire's form.
+    pub types: Box<[u8]>,
+}
+
+type Known = HashMap<(Box<[u8]>, Box<[u8]>), Weak<Statement>, foldhash::fast::RandomState>;
+
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Dead entries are swept when the table has doubled from here.
+const SWEEP_AT: usize = 4096;
+
+impl Statement {
+    /// The statement of that text and those types.
+    pub fn interned(parse: &Parse<'_>) -> Arc<Self> {
+        let key = (Box::from(parse.text), Box::from(parse.types));
+        let mut known = KNOWN.lock().expect("nothing panics while it holds the table");
+        if let Some(statement) = known.get(&key).and_then(Weak::upgrade) {
+            return statement;
+        }
+        if known.len() >= SWEEP_AT && known.len() == known.capacity() {
+            known.retain(|_, statement| statement.strong_count() > 0);
+        }
+        let id = NEXT_ID.fetch_add(1, Relaxed);
+        let statement = Arc::new(Self {
+            id,
+            name: format!("howdah_{id}").into_bytes().into(),
+            text: key.0.clone(),
+            types: key.1.clone(),
+        });
+        known.insert(key, Arc::downgrade(&statement));
+        statement
+    }
+
+    /// Gives the next Parse of this text another name. Whoever has prepared it keeps this one.
+    fn retire(&self) {
+        let key = (self.text.clone(), self.types.clone());
+        let mut known = KNOWN.lock().expect("nothing panics while it holds the table");
+        if known.get(&key).and_then(Weak::upgrade).is_some_and(|statement| statement.id == self.id) {
+            known.remove(&key);
+        }
+    }
+
+    /// Appends the Parse that prepares it on a server.
+    pub fn put_parse(&self, out: &mut Vec<u8>) {
+        Parse { name: &[], text: &self.text, types: &self.types }.put_renamed(out, &self.name);
+    }
+}
+
+/// Which statements one server has, the least recently used first to go.
+#[derive(Debug, Default)]
+pub struct Statements {
+    used_at: HashMap<u64, (u64, Arc<Statement>), foldhash::fast::RandomState>,
+    clock: u64,
+}
+
+impl Statements {
+    /// Whether the server has the statement; says that it is used now.
+    #[inline]
+    pub fn touch(&mut self, id: u64) -> bool {
+        self.clock += 1;
+        match self.used_at.get_mut(&id) {
+            Some(entry) => {
+                entry.0 = self.clock;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes that the server was told to prepare it; answers the one that has to go for it.
+    pub fn insert(&mut self, statement: &Arc<Statement>, max: usize) -> Option<Arc<Statement>> {
+        self.clock += 1;
+        let oldest = (self.used_at.len() >= max.max(1))
+            .then(|| self.used_at.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id))
+            .flatten();
+        let gone = oldest.and_then(|id| self.used_at.remove(&id)).map(|(_, statement)| statement);
+        self.used_at.insert(statement.id, (self.clock, Arc::clone(statement)));
+        gone
+    }
+
+    /// Notes that the server does not have it after all.
+    pub fn remove(&mut self, id: u64) {
+        self.used_at.remove(&id);
+    }
+
+    /// Notes that what the server prepared for one of its latest so many uses has another result by now.
+    ///
+    /// PostgreSQL refuses such a statement for good, and clients prepare it anew; a server that has it
+    /// under its old name must not pass for prepared then.
+    pub fn retire_latest(&self, uses: usize) {
+        let mut latest: Vec<_> = self.used_at.values().collect();
+        latest.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
+        latest.iter().take(uses).for_each(|(_, statement)| statement.retire());
+    }
+
+    /// Notes that the server has none any more.
+    pub fn clear(&mut self) {
+        self.used_at.clear();
+    }
+
+    /// How many the server has.
+    pub fn len(&self) -> usize {
+        self.used_at.len()
+    }
+
+    /// The server has none.
+    pub fn is_empty(&self) -> bool {
+        self.used_at.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statement(text: &str) -> Arc<Statement> {
+        Statement::interned(&Parse { name: b"", text: text.as_bytes(), types: b"\0\0" })
+    }
+
+    #[test]
+    fn equal_statements_share_a_name() {
+        let one = statement("select 1");
+        assert!(Arc::ptr_eq(&one, &statement("select 1")));
+        assert_ne!(one.id, statement("select 2").id);
+    }
+
+    #[test]
+    fn a_retired_statement_is_prepared_anew_under_another_name() {
+        let (kept, changed) = (statement("select kept"), statement("select changed"));
+        let mut on_server = Statements::default();
+        on_server.insert(&kept, 2);
+        on_server.insert(&changed, 2);
+
+        on_server.retire_latest(1);
+
+        assert_ne!(statement("select changed").name, changed.name);
+        assert!(Arc::ptr_eq(&statement("select kept"), &kept));
+        assert!(on_server.touch(changed.id), "its old users are told what PostgreSQL tells them");
+    }
+
+    #[test]
+    fn the_least_recently_used_goes_first() {
+        let (a, b, c) = (statement("a"), statement("b"), statement("c"));
+        let mut on_server = Statements::default();
+        assert!(on_server.insert(&a, 2).is_none());
+        assert!(on_server.insert(&b, 2).is_none());
+        assert!(on_server.touch(a.id));
+        assert_eq!(on_server.insert(&c, 2).expect("one has to go").id, b.id);
+        assert!(on_server.touch(a.id) && on_server.touch(c.id) && !on_server.touch(b.id));
+    }
+}

@@ -1,0 +1,121 @@
+//! The client's messages whose inside we need.
+
+use super::frame::{cstr, put, put_cstr};
+
+/// A Query's text, without its zero.
+pub fn query_text(body: &[u8]) -> Option<&[u8]> {
+    cstr(body).map(|(text, _)| text)
+}
+
+/// A Parse message: name, text, and the parameter types as they came (count and OIDs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parse<'a> {
+    /// Statement name; empty for the unnamed one.
+    pub name: &'a [u8],
+    /// SQL text.
+    pub text: &'a [u8],
+    /// Parameter types, on the wire's form.
+    pub types: &'a [u8],
+}
+
+impl<'a> Parse<'a> {
+    /// Reads the body of a Parse.
+    pub fn read(body: &'a [u8]) -> Option<Self> {
+        let (name, rest) = cstr(body)?;
+        let (text, types) = cstr(rest)?;
+        (types.len() >= 2).then_some(Self { name, text, types })
+    }
+
+    /// Appends a Parse of this statement under another name.
+    pub fn put_renamed(&self, out: &mut Vec<u8>, name: &[u8]) {
+        put(out, b'P', |out| {
+            put_cstr(out, name);
+            put_cstr(out, self.text);
+            out.extend_from_slice(self.types);
+        });
+    }
+}
+
+/// The head of a Bind message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bind<'a> {
+    /// Portal name.
+    pub portal: &'a [u8],
+    /// Statement name; empty for the unnamed one.
+    pub statement: &'a [u8],
+    /// Everything behind the names.
+    pub rest: &'a [u8],
+}
+
+impl<'a> Bind<'a> {
+    /// Reads the body of a Bind.
+    pub fn read(body: &'a [u8]) -> Option<Self> {
+        let (portal, rest) = cstr(body)?;
+        let (statement, rest) = cstr(rest)?;
+        Some(Self { portal, statement, rest })
+    }
+
+    /// Appends this Bind for a statement of another name.
+    pub fn put_renamed(&self, out: &mut Vec<u8>, statement: &[u8]) {
+        put(out, b'B', |out| {
+            put_cstr(out, self.portal);
+            put_cstr(out, statement);
+            out.extend_from_slice(self.rest);
+        });
+    }
+}
+
+/// What Describe and Close name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named<'a> {
+    /// `S` for a statement, `P` for a portal.
+    pub kind: u8,
+    /// Its name.
+    pub name: &'a [u8],
+}
+
+impl<'a> Named<'a> {
+    /// Reads the body of a Describe or a Close.
+    pub fn read(body: &'a [u8]) -> Option<Self> {
+        let (&kind, rest) = body.split_first()?;
+        let (name, _) = cstr(rest)?;
+        Some(Self { kind, name })
+    }
+}
+
+/// Appends a Describe (`D`) or a Close (`C`) of a statement.
+pub fn put_named(out: &mut Vec<u8>, tag: u8, statement: &[u8]) {
+    put(out, tag, |out| {
+        out.push(b'S');
+        put_cstr(out, statement);
+    });
+}
+
+/// Appends a Query.
+pub fn put_query(out: &mut Vec<u8>, text: &[u8]) {
+    put(out, b'Q', |out| put_cstr(out, text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_renamed_parse_keeps_text_and_types() {
+        let mut out = Vec::new();
+        Parse { name: b"a", text: b"select $1", types: b"\0\x01\0\0\0\x17" }.put_renamed(&mut out, b"howdah_1");
+        assert_eq!(
+            Parse::read(&out[5..]),
+            Some(Parse { name: b"howdah_1", text: b"select $1", types: b"\0\x01\0\0\0\x17" })
+        );
+        assert_eq!(Parse::read(b"a\0select 1\0"), None);
+    }
+
+    #[test]
+    fn a_renamed_bind_keeps_portal_and_values() {
+        let mut out = Vec::new();
+        Bind { portal: b"", statement: b"a", rest: b"\0\0\0\0\0\0" }.put_renamed(&mut out, b"howdah_1");
+        assert_eq!(Bind::read(&out[5..]), Some(Bind { portal: b"", statement: b"howdah_1", rest: b"\0\0\0\0\0\0" }));
+        assert_eq!(Bind::read(b"portal\0no end"), None);
+    }
+}

@@ -1,14 +1,80 @@
 //! What PostgreSQL's own parser says of a statement.
+//!
+//! The types are here, and [`of`], which fills them. How a tree becomes facts is in
+//! [`statement`](super::statement), what a query touches in [`walk`](super::walk).
 
 use std::sync::Arc;
+
+use super::{
+    catalog::Catalog,
+    effect::Effect,
+    lexical,
+    normal::{self, Scanned},
+    statement::Reader,
+};
 
 /// The kind of a statement. Of several in one text: the one that weighs most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is the SQL command of that name")]
 pub enum Kind {
-    Select, Insert, Update, Delete, Merge, CopyIn, CopyOut, Begin, Commit, Rollback, Savepoint,
-    Set, Show, DeclareCursor, Fetch, Call, DoBlock, Listen, Notify, Lock, Explain, Ddl,
-    Maintenance, Other, Unparsed,
+    Select,
+    Insert,
+    Update,
+    Delete,
+    Merge,
+    CopyIn,
+    CopyOut,
+    Begin,
+    Commit,
+    Rollback,
+    Savepoint,
+    Set,
+    Show,
+    DeclareCursor,
+    Fetch,
+    Call,
+    DoBlock,
+    Listen,
+    Notify,
+    Lock,
+    Explain,
+    Ddl,
+    Maintenance,
+    Other,
+    Unparsed,
+}
+
+impl Kind {
+    /// Of two kinds in one text, the one with the greater weight is named.
+    pub(super) fn weight(self) -> u8 {
+        match self {
+            Self::Show => 0,
+            Self::Begin => 1,
+            Self::Commit => 2,
+            Self::Rollback => 3,
+            Self::Savepoint => 4,
+            Self::Fetch => 5,
+            Self::Set => 6,
+            Self::Select => 7,
+            Self::Explain => 8,
+            Self::DeclareCursor => 9,
+            Self::CopyOut => 10,
+            Self::Other => 11,
+            Self::Listen => 12,
+            Self::Notify => 13,
+            Self::Lock => 14,
+            Self::Insert => 15,
+            Self::Update => 16,
+            Self::Delete => 17,
+            Self::Merge => 18,
+            Self::CopyIn => 19,
+            Self::Call => 20,
+            Self::DoBlock => 21,
+            Self::Maintenance => 22,
+            Self::Ddl => 23,
+            Self::Unparsed => 24,
+        }
+    }
 }
 
 /// What the router needs to know of a statement, as independent yes-or-no facts.
@@ -18,7 +84,7 @@ pub struct Traits {
     pub read_only: bool,
     /// FOR UPDATE, FOR SHARE and the like.
     pub row_locks: bool,
-    /// Calls a function that may write or is not known.
+    /// Calls a function that may write or is not known, or a view that does.
     pub unknown_function: bool,
     /// Changes or depends on session state (temporary objects, SET, LISTEN, advisory locks, WITH HOLD).
     pub session_state: bool,
@@ -34,6 +100,8 @@ pub struct Traits {
     pub primary_only_relation: bool,
     /// BEGIN or START TRANSACTION with READ ONLY, not SERIALIZABLE (which a standby refuses).
     pub begins_read_only: bool,
+    /// Makes, changes or drops what a [`Catalog`] knows: time to read it again.
+    pub changes_catalog: bool,
 }
 
 /// A table as the statement names it.
@@ -62,6 +130,48 @@ pub struct StatementFacts {
     pub functions: Vec<String>,
     /// From comments: `/* route=primary, tenant=acme */`; `/*NO LOAD BALANCE*/` is ("no-load-balance", "").
     pub hints: Vec<(String, String)>,
-    /// The shape itself: literals replaced by `$n`.
+    /// What the text does to its session, over all statements in their order.
+    pub effects: Vec<Effect>,
+    /// The shape itself: literals replaced by `$n`. Empty when the lexer refused the text.
     pub normalized: Arc<str>,
 }
+
+/// Finds the facts of a text, which costs tens of microseconds.
+///
+/// A text that PostgreSQL's parser refuses is [`Kind::Unparsed`]; all that is known of it then are
+/// its hints and whether it might change its session.
+pub fn of(text: &str, catalog: &Catalog) -> StatementFacts {
+    let scanned = normal::scan(text);
+    match parse(text) {
+        Some(tree) => Reader::new(catalog).read(&tree).into_facts(scanned.unwrap_or_default()),
+        None => unparsed(text.as_bytes(), scanned.unwrap_or_default()),
+    }
+}
+
+/// True when the catalog should be read again after this text succeeded.
+pub fn mentions_ddl(facts: &StatementFacts) -> bool {
+    facts.traits.changes_catalog
+}
+
+/// Facts of a text that nobody has parsed.
+pub(super) fn unparsed(text: &[u8], scanned: Scanned) -> StatementFacts {
+    let session_state = lexical::may_change_session(text);
+    StatementFacts {
+        fingerprint: normal::fingerprint(&scanned.normalized),
+        kind: Kind::Unparsed,
+        traits: Traits { session_state, ..Traits::default() },
+        tables: Vec::new(),
+        functions: Vec::new(),
+        hints: scanned.hints,
+        effects: if session_state { vec![Effect::Other] } else { Vec::new() },
+        normalized: scanned.normalized.into(),
+    }
+}
+
+/// Nodes of a statement, or none when PostgreSQL's parser refuses the text or nests too deeply.
+fn parse(text: &str) -> Option<pg_query::protobuf::ParseResult> {
+    pg_query::parse(text, 0).ok().map(|result| result.protobuf)
+}
+
+#[cfg(test)]
+mod tests;

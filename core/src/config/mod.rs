@@ -1,7 +1,27 @@
 //! The configuration, checked into types once; after that nothing in it is invalid.
 //!
-//! [`types`] is what the rest of the program sees.
+//! [`types`] is what the rest of the program sees. [`load`](load()) makes it: `layer` lays the sources
+//! over each other, `section` reads a table by the list in `keys`, `check` puts it together and knows
+//! what must hold between keys. `changes` compares two configurations, `reference` describes all keys.
 
+mod changes;
+mod check;
+mod keys;
+mod layer;
+mod load;
+mod path;
+mod problem;
+mod reference;
+mod secret;
+mod section;
+#[cfg(test)]
+mod tests;
 pub mod types;
+mod userlist;
+mod value;
 
+pub use changes::{Setting, describe, restart_needed};
+pub use load::{Sources, files, load};
+pub use problem::{ConfigErrors, Place, Problem};
+pub use reference::reference;
 pub use types::*;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+pub use super::secret::Secret;
+
 /// How long a client keeps a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolMode {
@@ -27,7 +29,14 @@ pub enum AuthType {
 /// PgBouncer's and libpq's `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "libpq's words")]
-pub enum SslMode { Disable, Allow, Prefer, Require, VerifyCa, VerifyFull }
+pub enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
 
 /// TLS files and mode of one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +53,7 @@ pub struct Tls {
 
 /// Everything. One value of it is one generation's configuration.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "each key is described in the reference that `howdah config reference` prints")]
+#[allow(missing_docs, reason = "each key is described in the reference that `howdah reference` prints")]
 pub struct Config {
     // Listening. Changes need a restart.
     pub listen_addr: Vec<String>,
@@ -76,13 +85,17 @@ pub struct Config {
     pub max_db_connections: usize,
     /// 0 = no limit.
     pub max_user_connections: usize,
+    /// Empty = none.
     pub server_reset_query: String,
     pub server_reset_query_always: bool,
-    pub server_check_query: String,
+    /// Sent before a server that rested longer than `server_check_delay` is lent; `Some("")` is an
+    /// empty query, `None` trusts it unseen.
+    pub server_check_query: Option<String>,
     pub server_check_delay: Duration,
     pub max_prepared_statements: usize,
 
-    // Time limits; zero = none.
+    // Time limits; zero = none, except for `server_lifetime`.
+    /// Zero closes a server after its first use.
     pub server_lifetime: Duration,
     pub server_idle_timeout: Duration,
     pub server_connect_timeout: Duration,
@@ -130,13 +143,16 @@ pub struct Config {
     pub users: BTreeMap<String, Arc<User>>,
     pub plugins: Plugins,
     /// Login names and their secrets, from `auth_file`.
-    pub secrets: BTreeMap<String, String>,
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named after what they are")]
-pub enum LogFormat { Text, Json }
+pub enum LogFormat {
+    Text,
+    Json,
+}
 
 /// Nodes that share a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,7 +164,7 @@ pub struct Cluster {
     /// How the monitor logs in.
     pub control_user: String,
     /// Its password; taken from `auth_file` when absent.
-    pub control_password: Option<String>,
+    pub control_password: Option<Secret>,
     /// The database that the monitor connects to; default `postgres`.
     pub control_database: String,
 }
@@ -177,7 +193,7 @@ pub struct Database {
     pub dbname: Option<String>,
     /// Log in to servers as this user.
     pub user: Option<String>,
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     pub pool_mode: Option<PoolMode>,
     pub pool_size: Option<usize>,
     pub min_pool_size: Option<usize>,

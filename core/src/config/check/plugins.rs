@@ -1,0 +1,86 @@
+//! `[plugins]`.
+
+use figment::value::{Dict, Value};
+use sha2::{Digest, Sha256};
+
+use super::{
+    super::{
+        keys::{
+            Kind,
+            sections::{self, GRANTS, PLUGIN_KINDS},
+        },
+        path::KeyPath,
+        section::{Context, Section, nearest},
+        types::{ComponentSource, Plugin, Plugins},
+        value::FromValue,
+    },
+    refuse_name,
+};
+
+pub(super) fn plugins(context: &Context<'_>, table: &Dict) -> Plugins {
+    let path = KeyPath::root().key("plugins");
+    for kind in table.keys().filter(|kind| !PLUGIN_KINDS.contains(&kind.as_str())) {
+        let hint = nearest(kind, &PLUGIN_KINDS).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let path = path.key(kind);
+        refuse_name(context, &path, format!("unknown key `{path}`{hint}"));
+    }
+    Plugins { router: table.get("router").and_then(|value| plugin(context, &path, "router", value)) }
+}
+
+fn plugin(context: &Context<'_>, path: &KeyPath, kind: &str, value: &Value) -> Option<Plugin> {
+    let table = context.table(path, kind, value)?;
+    let section = Section::new(context, table, path.key(kind), &sections::PLUGIN);
+    let sha256 = section.maybe::<String>("sha256").map(|digest| digest.to_ascii_lowercase());
+    Some(Plugin {
+        component: component(context, &section, sha256.as_deref()),
+        sha256,
+        settings: section.maybe("settings").unwrap_or_else(|| serde_json::json!({})),
+        grants: grants(&section),
+        on_failure: section.value("on_failure"),
+    })
+}
+
+/// Where the component is; that a file is there and has the digest asked for. What is in it is for the
+/// engine to judge.
+fn component(context: &Context<'_>, section: &Section<'_>, sha256: Option<&str>) -> ComponentSource {
+    let file = match section.needed("component") {
+        Some(ComponentSource::File(file)) => context.base.join(file),
+        Some(builtin) => return builtin,
+        None => return ComponentSource::Builtin(String::new()),
+    };
+    let digest = section.read("component", &file).map(|contents| hex(&Sha256::digest(&contents)));
+    if let (Some(wanted), Some(digest)) = (sha256, digest)
+        && wanted != digest
+    {
+        let path = section.path.key("sha256");
+        section.refuse("sha256", format!("`{path}` is not that of {}, which has {digest}", file.display()));
+    }
+    ComponentSource::File(file)
+}
+
+impl FromValue for ComponentSource {
+    fn from_value(value: &Value, kind: &Kind) -> Option<Self> {
+        let text = String::from_value(value, kind).filter(|text| !text.is_empty())?;
+        match text.strip_prefix("builtin:") {
+            Some("") => None,
+            Some(name) => Some(Self::Builtin(name.to_owned())),
+            None => Some(Self::File(text.into())),
+        }
+    }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn grants(section: &Section<'_>) -> Vec<String> {
+    let grants: Vec<String> = section.value("grants");
+    for grant in grants.iter().filter(|grant| !GRANTS.contains(&grant.as_str())) {
+        let path = section.path.key("grants");
+        section.refuse(
+            "grants",
+            format!("`{path}` contains {grant:?}, expected {}", GRANTS.map(|grant| format!("{grant:?}")).join(" or ")),
+        );
+    }
+    grants
+}

@@ -26,6 +26,11 @@ impl FactsCell {
         self.newest.load()
     }
 
+    /// The newest facts, to be kept over an await.
+    pub fn newest(&self) -> Arc<Facts> {
+        self.newest.load_full()
+    }
+
     /// Replaces the facts, then wakes whoever waits in [`changed`](Self::changed).
     pub fn publish(&self, facts: Facts) {
         self.newest.store(Arc::new(facts));

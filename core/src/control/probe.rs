@@ -1,0 +1,181 @@
+//! Watches one node over one held session, and nothing else: a node that hangs delays nobody.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::Rng;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    dial::{Dial, Link},
+    observation::{Failure, FailureKind, Finding, Observation, Position, Sample, Timings},
+    question::{HOW_ARE_YOU, Identity, PREPARE, WHO_ARE_YOU, WHO_ARE_YOU_ROUGHLY},
+};
+use crate::server::ServerTarget;
+
+/// Least time between two probes of one node, however many sessions ask for fresh positions.
+const DEMAND_SPACING: Duration = Duration::from_millis(2);
+
+/// First pause before the next connect; it doubles each time.
+const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(25);
+
+/// Longest pause before the next connect: a node that is back is noticed within it.
+const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The same in probe intervals, for those who probe more often.
+const RECONNECT_PAUSE_MAX_INTERVALS: u32 = 10;
+
+/// What a probe must know, newest first.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    /// Where the node is and how to log in; held for the next connect.
+    pub target: ServerTarget,
+    /// How often to ask.
+    pub timings: Timings,
+}
+
+/// The watch over one node.
+pub(super) struct Probe<D> {
+    /// For the log.
+    pub cluster: Arc<str>,
+    /// Opens sessions.
+    pub dial: D,
+    /// Changes with a reload.
+    pub orders: watch::Receiver<Orders>,
+    /// Somebody wants fresh positions.
+    pub poke: Arc<Notify>,
+    /// Tells this watch's observations from those of others.
+    pub key: u64,
+    /// Where observations go.
+    pub seen: mpsc::Sender<(u64, Finding)>,
+}
+
+impl<D: Dial> Probe<D> {
+    /// Watches until it is dropped.
+    pub(super) async fn run(self) {
+        let mut pause = Pause::default();
+        loop {
+            let asked_at = Instant::now();
+            match self.visit().await {
+                // It was good and is over; why shows when we come again.
+                Ok(()) => pause = Pause::default(),
+                Err(failure) => {
+                    let kind = failure.kind;
+                    self.tell(asked_at, Err(failure)).await;
+                    sleep(pause.next(kind, self.timings().probe_interval)).await;
+                }
+            }
+        }
+    }
+
+    /// One session, from connect to its end. Fails if it never was of use, or when the node falls silent.
+    async fn visit(&self) -> Result<(), Failure> {
+        let target = self.orders.borrow().target.clone();
+        let mut link = self.dial.dial(&target).await?;
+        let identity = self.introduce(&mut link).await?;
+        let mut before: Option<Sample> = None;
+        loop {
+            let asked_at = Instant::now();
+            let answer = link.ask(HOW_ARE_YOU, self.timings().probe_timeout).await;
+            let sample = answer.and_then(|rows| identity.sample(&rows).ok_or_else(nonsense));
+            match sample {
+                Ok(sample) => {
+                    self.log_receiver(&target.node, before.as_ref(), &sample);
+                    before = Some(sample.clone());
+                    self.tell(asked_at, Ok(sample)).await;
+                }
+                Err(failure) if before.is_none() || matches!(failure.kind, FailureKind::Silent(_)) => {
+                    return Err(failure);
+                }
+                Err(_) => return Ok(()),
+            }
+            tokio::select! {
+                () = sleep_until(asked_at + self.timings().probe_interval) => {}
+                () = self.poke.notified() => sleep_until(asked_at + DEMAND_SPACING).await,
+                () = link.over() => return Ok(()),
+            }
+        }
+    }
+
+    async fn introduce(&self, link: &mut D::Link) -> Result<Identity, Failure> {
+        let limit = self.timings().probe_timeout;
+        let rows = match link.ask(WHO_ARE_YOU, limit).await {
+            Err(Failure { kind: FailureKind::Broken, .. }) => link.ask(WHO_ARE_YOU_ROUGHLY, limit).await?,
+            answer => answer?,
+        };
+        let identity = Identity::read(&rows).ok_or_else(nonsense)?;
+        link.ask(PREPARE, limit).await?;
+        Ok(identity)
+    }
+
+    fn timings(&self) -> Timings {
+        self.orders.borrow().timings
+    }
+
+    async fn tell(&self, asked_at: Instant, outcome: Result<Sample, Failure>) {
+        let observation = Observation { asked_at, ended_at: Instant::now(), outcome };
+        // Nobody listens only while everything stops.
+        let _ = self.seen.send((self.key, Finding::Probe(observation))).await;
+    }
+
+    fn log_receiver(&self, node: &str, before: Option<&Sample>, now: &Sample) {
+        let receiving = |sample: &Sample| match sample.position {
+            Position::Standby { receiving, .. } => Some(receiving),
+            Position::Primary { .. } => None,
+        };
+        let cluster = &*self.cluster;
+        match (before.and_then(receiving), receiving(now)) {
+            (Some(true), Some(false)) => tracing::warn!(cluster, "{node} receives nothing from its primary any more"),
+            (Some(false), Some(true)) => tracing::info!(cluster, "{node} receives from its primary again"),
+            _ => {}
+        }
+    }
+}
+
+fn nonsense() -> Failure {
+    Failure { kind: FailureKind::Broken, why: "its answer makes no sense: it is not PostgreSQL".into() }
+}
+
+/// The pauses between connects that fail.
+#[derive(Debug, Default)]
+struct Pause {
+    last: Duration,
+}
+
+impl Pause {
+    fn next(&mut self, kind: FailureKind, interval: Duration) -> Duration {
+        let longest = match kind {
+            // It says that it will be back.
+            FailureKind::NotReady => interval,
+            _ => interval.saturating_mul(RECONNECT_PAUSE_MAX_INTERVALS),
+        };
+        self.last =
+            (self.last * 2).clamp(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX.min(longest).max(RECONNECT_PAUSE_MIN));
+        // Many proxies that lost the same node do not come back in step.
+        self.last.mul_f64(rand::rng().random_range(0.8..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(200);
+
+    fn nth(kind: FailureKind, interval: Duration, times: usize) -> Duration {
+        let mut pause = Pause::default();
+        (0..times).map(|_| pause.next(kind, interval)).last().unwrap()
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        let about = |pause: Duration, most: Duration| pause <= most && pause >= most.mul_f64(0.79);
+        assert!(about(nth(FailureKind::Refused, INTERVAL, 1), RECONNECT_PAUSE_MIN));
+        assert!(about(nth(FailureKind::Refused, INTERVAL, 100), RECONNECT_PAUSE_MAX));
+        assert!(about(nth(FailureKind::NotReady, INTERVAL, 100), INTERVAL));
+        assert!(about(nth(FailureKind::Refused, Duration::from_millis(10), 100), Duration::from_millis(100)));
+        assert!(about(nth(FailureKind::Refused, Duration::ZERO, 100), RECONNECT_PAUSE_MIN));
+    }
+}

@@ -4,8 +4,30 @@
 //! takes requests one by one, `route` chooses a node, `pool` lends a server, `relay` carries.
 //! Who may import whom is a table in `ARCHITECTURE.md` that `tests/layers.rs` enforces.
 
+pub mod admin;
+pub mod app;
+pub mod ask;
+pub mod auth;
+pub mod client;
+pub mod conductor;
 pub mod config;
+pub mod control;
+pub mod demo;
 pub mod facts;
+pub mod generation;
 pub mod id;
+pub mod net;
+pub mod operate;
 pub mod plugin;
+pub mod pool;
+pub mod proxy;
+pub mod server;
+pub mod session;
+pub mod shutdown;
+pub mod signals;
 pub mod sql;
+pub mod telemetry;
+pub mod upkeep;
+pub mod watch_files;
+pub mod wire;
+pub mod worker;

@@ -1,0 +1,118 @@
+//! One immutable configuration together with its instantiated policies, swapped as a whole.
+//!
+//! [`builder`] makes one beside the running one; nothing of the running one changes until the new
+//! one is complete.
+
+pub mod builder;
+
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
+
+use crate::{
+    auth::{Secret, Secrets},
+    config::{Config, Database},
+    facts::{FactsCell, Reports},
+    id::NodeId,
+    net::{
+        stream::SocketOptions,
+        tls::{Acceptor, Connector},
+    },
+    plugin::Router,
+    server::{ServerTarget, ServerTls},
+    sql::Catalog,
+};
+
+/// A configuration, its policies and what they decide about.
+pub struct Generation {
+    /// Counts reloads, from 1.
+    pub number: u64,
+    /// When it became the running one.
+    pub since: SystemTime,
+    /// What brought it: `start`, `RELOAD`, `SIGHUP`, `file change`, `ROLLBACK TO n`.
+    pub cause: String,
+    /// The checked configuration.
+    pub config: Arc<Config>,
+    /// Secrets of the `auth_file`, ready for use.
+    pub secrets: Arc<Secrets>,
+    /// By name.
+    pub clusters: HashMap<Arc<str>, Arc<ClusterRuntime>>,
+    /// TLS for clients, if it is on.
+    pub client_tls: Option<Acceptor>,
+    /// TLS towards servers.
+    pub server_tls: ServerTls,
+}
+
+/// What sessions need to know of a cluster.
+pub struct ClusterRuntime {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// What the monitor knows.
+    pub facts: Arc<FactsCell>,
+    /// The routing policy.
+    pub router: Arc<Router>,
+    /// What only the databases know of names in statements.
+    pub catalogs: Arc<dyn CatalogSource>,
+    /// Where sessions tell what they met.
+    pub reports: Reports,
+}
+
+/// Where the catalog of a database is read; never waits.
+pub trait CatalogSource: Send + Sync {
+    /// What is known of a database, by its name on the servers; the empty catalog until it is read.
+    fn catalog(&self, dbname: &str) -> Arc<Catalog>;
+
+    /// Has the catalog read again: a statement has changed it.
+    fn refresh(&self, dbname: &str);
+}
+
+impl Generation {
+    /// How servers of a pool are reached and entered. `shown` is what the client has shown of its
+    /// own secret; it is used when neither the database nor the `auth_file` has one.
+    pub fn target(
+        &self,
+        config: &Config,
+        entry: &Database,
+        database: &str,
+        user: &str,
+        node: NodeId,
+        shown: Option<&Secret>,
+    ) -> ServerTarget {
+        let cluster = config.clusters.get(&*entry.cluster);
+        let node = cluster.and_then(|cluster| cluster.nodes.get(node.index()));
+        let user = entry.user.as_deref().unwrap_or(user);
+        let secret = entry
+            .password
+            .as_ref()
+            .map(|password| Secret::parse(password))
+            .or_else(|| self.secrets.of(user).cloned())
+            .or_else(|| shown.cloned());
+        ServerTarget {
+            node: node.map_or_else(|| Arc::from(""), |node| Arc::clone(&node.name)),
+            host: node.map_or_else(|| Arc::from(""), |node| Arc::clone(&node.host)),
+            port: node.map_or(0, |node| node.port),
+            user: user.into(),
+            database: entry.dbname.as_deref().unwrap_or(database).into(),
+            secret,
+            tls: self.server_tls.clone(),
+            connect_timeout: config.server_connect_timeout,
+            socket: SocketOptions::from(config),
+            parameters: Arc::from([]),
+        }
+    }
+
+    /// TLS towards servers, by the configuration.
+    pub fn server_tls(config: &Config) -> Result<ServerTls, crate::net::tls::TlsError> {
+        Ok(ServerTls { mode: config.server_tls.sslmode, connector: Connector::load(&config.server_tls)? })
+    }
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Generation").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ClusterRuntime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterRuntime").field("name", &self.name).finish_non_exhaustive()
+    }
+}

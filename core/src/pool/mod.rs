@@ -1,0 +1,22 @@
+//! Servers that are kept open, and who may have one.
+//!
+//! A [`Pool`] belongs to one (database, user, node). Its state is behind one mutex that is held for
+//! some ten instructions at a time, so limits are exact over all workers and waiters are served in
+//! order. A worker prefers servers of its own; one that is starved takes an idle one from another.
+//!
+//! [`checkout`] is the way in, [`Lease`] the way back, [`upkeep`] closes what is too old, [`holds`] is
+//! what operators order.
+
+pub mod checkout;
+pub mod holds;
+pub mod quota;
+pub mod registry;
+pub mod upkeep;
+pub mod worker;
+
+mod line;
+
+pub use checkout::{CheckoutError, Lease};
+pub use line::{Pool, PoolCounts, PoolLimits, Slot, server_closed};
+pub use quota::Quota;
+pub use registry::{PoolSet, Registry};

@@ -1,0 +1,293 @@
+//! Which pools there are, and how they carry over from one generation to the next.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use super::{Pool, PoolLimits, Quota, holds::Holds};
+use crate::{
+    config::{Config, Database, PoolMode},
+    facts::NodeFacts,
+    id::{NodeId, PoolKey},
+    server::{ServerTarget, settings::Settings},
+    telemetry::{averages::ByDatabase, stats::Stats},
+};
+
+/// All pools of one (database, user) in one generation: one for each node of the cluster.
+#[derive(Debug)]
+pub struct PoolSet {
+    /// The database that clients ask for.
+    pub database: Arc<str>,
+    /// The user that clients log in as.
+    pub user: Arc<str>,
+    /// The cluster behind it.
+    pub cluster: Arc<str>,
+    /// The database's name on the servers.
+    pub dbname: Arc<str>,
+    /// How long a client keeps a server.
+    pub mode: PoolMode,
+    /// By [`NodeId::index`].
+    pub pools: Box<[Arc<Pool>]>,
+    /// Counters of the (database, user); they outlive generations.
+    pub stats: Arc<Stats>,
+    /// What is common to all generations of it.
+    pub shared: Arc<SetShared>,
+}
+
+/// What carries over between generations of a [`PoolSet`].
+#[derive(Debug, Default)]
+pub struct SetShared {
+    /// Clients that are connected.
+    pub clients: AtomicUsize,
+    /// New clients are turned away.
+    pub disabled: AtomicBool,
+    /// By the settings a client asks for: the canonical settings, and what it is told at login.
+    welcomes: Mutex<HashMap<Settings, Welcome>>,
+}
+
+/// What a client with certain settings is told at login.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// The settings as a server understood them.
+    pub settings: Settings,
+    /// ParameterStatus messages, by name.
+    pub parameters: Arc<[(String, String)]>,
+}
+
+/// Different settings whose welcome is remembered for one (database, user).
+const WELCOMES_MAX: usize = 256;
+
+impl SetShared {
+    /// What clients with these settings are told, if that is known.
+    pub fn welcome(&self, wanted: &Settings) -> Option<Welcome> {
+        self.welcomes().get(wanted).cloned()
+    }
+
+    /// Remembers what clients with these settings are told.
+    pub fn remember(&self, wanted: Settings, welcome: Welcome) {
+        let mut welcomes = self.welcomes();
+        if welcomes.len() >= WELCOMES_MAX {
+            welcomes.clear();
+        }
+        welcomes.insert(wanted, welcome);
+    }
+
+    /// Forgets them: servers may report something else from now on.
+    pub fn forget_welcomes(&self) {
+        self.welcomes().clear();
+    }
+
+    fn welcomes(&self) -> MutexGuard<'_, HashMap<Settings, Welcome>> {
+        self.welcomes.lock().expect("nothing panics while it holds the table")
+    }
+}
+
+impl PoolSet {
+    /// The pool for a node. While a reload is on its way the facts may number nodes otherwise than
+    /// this set does, so the name decides.
+    #[inline]
+    pub fn pool(&self, node: &NodeFacts) -> Option<&Arc<Pool>> {
+        match self.pools.get(node.id.index()) {
+            Some(pool) if pool.key.node == node.name => Some(pool),
+            _ => self.pools.iter().find(|pool| pool.key.node == node.name),
+        }
+    }
+}
+
+/// How a pool reaches a node; the application gives it because it knows TLS and secrets.
+pub type TargetOf<'a> = dyn Fn(&Config, &Database, &str, &str, NodeId) -> ServerTarget + 'a;
+
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    pub(super) sets: HashMap<(Arc<str>, Arc<str>), Arc<PoolSet>>,
+    pub(super) pools: HashMap<PoolKey, Arc<Pool>>,
+    pub(super) holds: Holds,
+    database_quotas: HashMap<(Arc<str>, Arc<str>), Arc<Quota>>,
+    user_quotas: HashMap<(Arc<str>, Arc<str>), Arc<Quota>>,
+}
+
+/// All pools.
+#[derive(Debug, Default)]
+pub struct Registry {
+    tables: Mutex<Tables>,
+}
+
+/// There is no such database.
+#[derive(Debug, thiserror::Error)]
+#[error("no such database: {0}")]
+pub struct NoSuchDatabase(pub String);
+
+impl Registry {
+    /// The pools of a (database, user), made when they are first asked for.
+    pub fn set(
+        &self,
+        config: &Config,
+        database: &str,
+        user: &str,
+        target_of: &TargetOf<'_>,
+    ) -> Result<Arc<PoolSet>, NoSuchDatabase> {
+        let mut tables = self.lock();
+        let key = (Arc::from(database), Arc::from(user));
+        if let Some(set) = tables.sets.get(&key) {
+            return Ok(Arc::clone(set));
+        }
+        let entry = database_entry(config, database).ok_or_else(|| NoSuchDatabase(database.to_owned()))?;
+        let set = Arc::new(tables.build(config, &entry, key.clone(), None, target_of));
+        tables.sets.insert(key, Arc::clone(&set));
+        Ok(set)
+    }
+
+    /// Goes over to another configuration: pools whose node is still there stay as they are, with
+    /// new limits; the others close when their last server comes back.
+    pub fn reconfigure(&self, config: &Config, target_of: &TargetOf<'_>) {
+        let mut tables = self.lock();
+        let old = std::mem::take(&mut tables.sets);
+        let mut kept = Vec::new();
+        for (key, set) in old {
+            let Some(entry) = database_entry(config, &key.0) else { continue };
+            let built = Arc::new(tables.build(config, &entry, key.clone(), Some(&set), target_of));
+            kept.extend(built.pools.iter().map(|pool| pool.key.clone()));
+            tables.sets.insert(key, built);
+        }
+        let gone: Vec<_> = tables.pools.extract_if(|key, _| !kept.contains(key)).collect();
+        drop(tables);
+        for (_, pool) in gone {
+            pool.reconnect();
+        }
+    }
+
+    /// The present pools of a (database, user), if anybody has used them.
+    pub fn find(&self, database: &str, user: &str) -> Option<Arc<PoolSet>> {
+        self.lock().sets.get(&(Arc::from(database), Arc::from(user))).cloned()
+    }
+
+    /// All (database, user) pairs in use.
+    pub fn sets(&self) -> Vec<Arc<PoolSet>> {
+        let mut sets: Vec<_> = self.lock().sets.values().cloned().collect();
+        sets.sort_by(|a, b| (&a.database, &a.user).cmp(&(&b.database, &b.user)));
+        sets
+    }
+
+    /// What has been counted for each database.
+    pub fn totals(&self) -> ByDatabase {
+        let mut totals = ByDatabase::new();
+        for set in self.sets() {
+            totals.entry(Arc::clone(&set.database)).or_default().merge(&set.stats.totals());
+        }
+        totals
+    }
+
+    /// All pools in use.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.lock().pools.values().cloned().collect()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().expect("nothing panics while it holds the tables")
+    }
+}
+
+/// The entry that clients of that database use: its own, or `"*"`.
+pub fn database_entry(config: &Config, database: &str) -> Option<Arc<Database>> {
+    config.databases.get(database).or_else(|| config.databases.get("*")).cloned()
+}
+
+impl Tables {
+    fn build(
+        &mut self,
+        config: &Config,
+        entry: &Database,
+        (database, user): (Arc<str>, Arc<str>),
+        before: Option<&PoolSet>,
+        target_of: &TargetOf<'_>,
+    ) -> PoolSet {
+        let limits = limits_of(config, entry, &user);
+        let nodes = config.clusters.get(&*entry.cluster).map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
+        let pools = nodes.iter().enumerate().map(|(at, node)| {
+            let id = NodeId(u16::try_from(at).expect("a cluster has fewer nodes than that"));
+            let target = target_of(config, entry, &database, &user, id);
+            let key =
+                PoolKey { database: Arc::clone(&database), user: Arc::clone(&user), node: Arc::clone(&node.name) };
+            self.pool(config, entry, key, target, limits.clone())
+        });
+        let pools: Box<[_]> = pools.collect();
+        let user_mode = config.users.get(&*user).and_then(|user| user.pool_mode);
+        let shared = before.map(|set| Arc::clone(&set.shared)).unwrap_or_default();
+        shared.forget_welcomes();
+        shared.disabled.store(self.holds.disables(&database), Relaxed);
+        PoolSet {
+            dbname: entry.dbname.as_deref().map_or_else(|| Arc::clone(&database), Arc::from),
+            database,
+            user,
+            cluster: Arc::clone(&entry.cluster),
+            mode: user_mode.or(entry.pool_mode).unwrap_or(config.pool_mode),
+            pools,
+            stats: before.map(|set| Arc::clone(&set.stats)).unwrap_or_else(|| Arc::new(Stats::new(config.workers))),
+            shared,
+        }
+    }
+
+    fn pool(
+        &mut self,
+        config: &Config,
+        entry: &Database,
+        key: PoolKey,
+        target: ServerTarget,
+        limits: PoolLimits,
+    ) -> Arc<Pool> {
+        let database_max = entry.max_db_connections.unwrap_or(config.max_db_connections);
+        let user_max = config
+            .users
+            .get(&*key.user)
+            .and_then(|user| user.max_user_connections)
+            .unwrap_or(config.max_user_connections);
+        let database_quota = quota(&mut self.database_quotas, &key.database, &key.node, database_max);
+        let user_quota = quota(&mut self.user_quotas, &key.user, &key.node, user_max);
+        if let Some(pool) = self.pools.get(&key) {
+            pool.reconfigure(target, limits);
+            return Arc::clone(pool);
+        }
+        let pool = Pool::new(key.clone(), target, limits, database_quota, user_quota);
+        if self.holds.pauses(&key.database) {
+            pool.pause();
+        }
+        self.pools.insert(key, Arc::clone(&pool));
+        pool
+    }
+}
+
+fn quota(
+    quotas: &mut HashMap<(Arc<str>, Arc<str>), Arc<Quota>>,
+    name: &Arc<str>,
+    node: &Arc<str>,
+    max: usize,
+) -> Arc<Quota> {
+    let quota = quotas.entry((Arc::clone(name), Arc::clone(node))).or_insert_with(|| Arc::new(Quota::new(max)));
+    quota.resize(max);
+    Arc::clone(quota)
+}
+
+fn limits_of(config: &Config, entry: &Database, user: &str) -> PoolLimits {
+    let user = config.users.get(user);
+    PoolLimits {
+        size: user.and_then(|user| user.pool_size).or(entry.pool_size).unwrap_or(config.default_pool_size),
+        min_size: entry.min_pool_size.unwrap_or(config.min_pool_size),
+        reserve: user
+            .and_then(|user| user.reserve_pool_size)
+            .or(entry.reserve_pool_size)
+            .unwrap_or(config.reserve_pool_size),
+        reserve_timeout: config.reserve_pool_timeout,
+        wait_timeout: config.query_wait_timeout,
+        wait_notify: config.query_wait_notify,
+        lifetime: config.server_lifetime,
+        idle_timeout: config.server_idle_timeout,
+        check_delay: config.server_check_delay,
+        check_query: config.server_check_query.clone(),
+        max_prepared: config.max_prepared_statements,
+        connect_query: entry.connect_query.clone(),
+    }
+}

@@ -1,0 +1,48 @@
+//! Closes servers that are too old, idle for too long or broken, and keeps the minimum open.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Pool;
+
+impl Pool {
+    /// One round of upkeep, by one worker for its own servers. `in_use` says that clients of the
+    /// pool are connected, so that `min_pool_size` applies.
+    pub fn upkeep(self: &Arc<Self>, worker: usize, now: Instant, in_use: bool) {
+        let limits = self.limits().clone();
+        let mut closing = Vec::new();
+        let mut line = self.lock();
+        // A pool whose last attempt failed gets another one when somebody asks again.
+        line.failing_since = line.failing_since.filter(|since| now - *since < limits.wait_notify.max(RETRY_AFTER));
+        let mut spare = line.open.saturating_sub(limits.min_size);
+        if let Some(idle) = line.idle.get_mut(worker) {
+            let mut kept = Vec::with_capacity(idle.len());
+            for mut server in idle.drain(..) {
+                let idle_for = now.saturating_duration_since(server.idle_since);
+                let age = now.saturating_duration_since(server.born);
+                let expired = !limits.lifetime.is_zero() && age >= limits.lifetime;
+                let unused = !limits.idle_timeout.is_zero() && idle_for >= limits.idle_timeout && spare > 0;
+                if unused {
+                    spare -= 1;
+                }
+                if expired || unused || !server.is_quiet() {
+                    closing.push(server);
+                } else {
+                    kept.push(server);
+                }
+            }
+            *idle = kept;
+        }
+        let short = in_use && line.open < limits.min_size;
+        drop(line);
+        drop(closing);
+        if short {
+            self.open_spare();
+        }
+        self.open_more(0);
+    }
+}
+
+/// How long a failed attempt to connect makes the pool careful.
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);

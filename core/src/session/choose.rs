@@ -1,0 +1,194 @@
+//! Executes a plan: which node, with the live numbers of this moment.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::{
+    facts::{Facts, Health, NodeFacts, Role},
+    id::{Lsn, NodeId},
+    plugin::plan::{Balance, Causality, Destination, Plan, ReplicaSet, Target},
+    pool::PoolSet,
+};
+
+/// What a session must see on a standby.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MustSee {
+    /// Nothing of its own.
+    #[default]
+    Nothing,
+    /// Everything up to this position.
+    Position(Lsn),
+    /// Writes whose position is not known yet: no standby qualifies.
+    Unknown,
+}
+
+/// What a choice needs to know of the session.
+#[derive(Clone, Copy, Debug)]
+pub struct Chooser<'a> {
+    /// The cluster now.
+    pub facts: &'a Facts,
+    /// The session's pools.
+    pub set: &'a PoolSet,
+    /// Its own writes.
+    pub own_writes: MustSee,
+    /// Stable for a session.
+    pub affinity: u32,
+    /// A node that has just failed this request.
+    pub avoid: Option<NodeId>,
+}
+
+static ROUND: AtomicU32 = AtomicU32::new(0);
+
+impl Chooser<'_> {
+    /// The first choice of a plan that some node satisfies. Fallbacks are tried in order, then the
+    /// primary; `None` when there is none.
+    pub fn choose(&self, plan: &Plan) -> Option<NodeId> {
+        if matches!(plan.destination, Destination::Refuse(_)) {
+            return None;
+        }
+        let first = self.first(plan).and_then(|target| self.resolve(target));
+        first.or_else(|| plan.fallbacks.iter().find_map(|target| self.resolve(target))).or(self.facts.primary)
+    }
+
+    /// The first choice of a plan; for a split the session's share.
+    pub fn first<'p>(&self, plan: &'p Plan) -> Option<&'p Target> {
+        match &plan.destination {
+            Destination::To(target) => Some(target),
+            Destination::Split(shares) => share_of(shares, self.affinity),
+            Destination::Refuse(_) => None,
+        }
+    }
+
+    /// Whether the plan's first choice waits only for a standby to catch up with the session's writes.
+    pub fn waits_for_replay<'p>(&self, plan: &'p Plan) -> Option<&'p ReplicaSet> {
+        let Some(Target::Replicas(set)) = self.first(plan) else { return None };
+        if set.freshness.wait.is_zero() || self.own_writes == MustSee::Nothing || self.pick(set).is_some() {
+            return None;
+        }
+        Chooser { own_writes: MustSee::Nothing, ..*self }.pick(set).is_some().then_some(set)
+    }
+
+    /// A node that satisfies a target, by its numbers of this moment.
+    pub fn resolve(&self, target: &Target) -> Option<NodeId> {
+        match target {
+            Target::Primary => self.facts.primary,
+            Target::Node(id) => {
+                let node = self.facts.node(*id)?;
+                (matches!(node.health, Health::Up | Health::Degraded) && self.avoid != Some(*id)).then_some(*id)
+            }
+            Target::Replicas(set) => self.pick(set),
+        }
+    }
+
+    fn pick(&self, set: &ReplicaSet) -> Option<NodeId> {
+        let fit = |health: Health| {
+            self.facts.nodes.iter().filter(move |node| node.health == health && self.why_not(set, node).is_none())
+        };
+        self.balance(set.balance, || fit(Health::Up)).or_else(|| self.balance(set.balance, || fit(Health::Degraded)))
+    }
+
+    /// Why a node does not qualify for a set of replicas; health aside.
+    pub fn why_not(&self, set: &ReplicaSet, node: &NodeFacts) -> Option<&'static str> {
+        let freshness = &set.freshness;
+        let is_primary = self.facts.primary == Some(node.id);
+        if self.avoid == Some(node.id) {
+            return Some("has just failed this request");
+        }
+        if is_primary && !set.include_primary {
+            return Some("is the primary");
+        }
+        if !is_primary && node.role != Role::Standby {
+            return Some("is no standby");
+        }
+        if node.weight == 0 {
+            return Some("has weight 0");
+        }
+        if !set.nodes.is_empty() && !set.nodes.contains(&node.id) {
+            return Some("is not named by the plan");
+        }
+        if !set.labels.iter().all(|label| node.labels.contains(label)) {
+            return Some("lacks a label");
+        }
+        if is_primary {
+            return None;
+        }
+        if freshness.max_lag_bytes.is_some_and(|max| node.lag_bytes.is_none_or(|lag| lag > max)) {
+            return Some("lags by too many bytes");
+        }
+        if freshness.max_lag.is_some_and(|max| node.lag.is_none_or(|lag| lag > max)) {
+            return Some("lags by too long");
+        }
+        let behind = |position: Lsn| node.replayed.is_none_or(|replayed| replayed < position);
+        match (&freshness.causality, self.own_writes) {
+            (Causality::None, _) | (Causality::OwnWrites, MustSee::Nothing) => None,
+            (Causality::Position(position), _) => {
+                behind(*position).then_some("has not replayed the position asked for")
+            }
+            (Causality::OwnWrites, MustSee::Position(position)) => {
+                behind(position).then_some("has not replayed the session's writes")
+            }
+            (Causality::OwnWrites, MustSee::Unknown) => Some("may not have replayed the session's writes"),
+            // Stamped keys are not kept yet, so whatever any session wrote may be missing.
+            (Causality::KeyWrites(_), MustSee::Nothing) => None,
+            (Causality::KeyWrites(_), MustSee::Position(position)) => {
+                behind(position).then_some("has not replayed the key's writes")
+            }
+            (Causality::KeyWrites(_), MustSee::Unknown) => Some("may not have replayed the key's writes"),
+        }
+    }
+
+    fn balance<'f, I: Iterator<Item = &'f NodeFacts>>(&self, how: Balance, fit: impl Fn() -> I) -> Option<NodeId> {
+        let share = |node: &NodeFacts| (u64::from(node.weight) * u64::from(node.ramp_percent)).max(1);
+        match how {
+            Balance::LeastBusy => {
+                let count = fit().count().max(1);
+                // Start at a different one each time, so that equals take turns.
+                let start = ROUND.fetch_add(1, Relaxed) as usize % count;
+                fit()
+                    .enumerate()
+                    .min_by_key(|(at, node)| {
+                        let busy = self.set.pool(node).map_or(u64::MAX / 100_000, |pool| u64::from(pool.busy()));
+                        ((busy + 1) * 100_000 / share(node), (at + count - start) % count)
+                    })
+                    .map(|(_, node)| node.id)
+            }
+            Balance::RoundRobin => by_weight(fit, share, ROUND.fetch_add(1, Relaxed)),
+            Balance::WeightedRandom => by_weight(fit, share, rand::random()),
+            Balance::SessionAffine => by_weight(fit, share, self.affinity),
+            Balance::LowestLag => {
+                fit().min_by_key(|node| (node.lag_bytes.unwrap_or(u64::MAX), node.lag)).map(|node| node.id)
+            }
+        }
+    }
+}
+
+/// Spreads tickets over nodes in proportion to their shares.
+fn by_weight<'f, I: Iterator<Item = &'f NodeFacts>>(
+    fit: impl Fn() -> I,
+    share: impl Fn(&NodeFacts) -> u64,
+    ticket: u32,
+) -> Option<NodeId> {
+    let total: u64 = fit().map(&share).sum();
+    // A fixed odd factor turns consecutive tickets into an even spread.
+    let mut at = (u64::from(ticket.wrapping_mul(0x9e37_79b1)) * total) >> 32;
+    fit()
+        .find(|node| {
+            let mine = share(node);
+            let hit = at < mine;
+            at = at.saturating_sub(mine);
+            hit
+        })
+        .map(|node| node.id)
+}
+
+fn share_of(shares: &[(u32, Target)], affinity: u32) -> Option<&Target> {
+    let total: u64 = shares.iter().map(|(weight, _)| u64::from(*weight)).sum();
+    let mut at = (u64::from(affinity.wrapping_mul(0x9e37_79b1)) * total) >> 32;
+    shares
+        .iter()
+        .find(|(weight, _)| {
+            let hit = at < u64::from(*weight);
+            at = at.saturating_sub(u64::from(*weight));
+            hit
+        })
+        .map(|(_, target)| target)
+}

@@ -1,0 +1,119 @@
+//! What can go wrong for a session, who is to blame, and what the client is told.
+
+use thiserror::Error;
+
+use super::{info::Order, relay::Broken};
+use crate::{
+    plugin::plan::Refusal,
+    pool::CheckoutError,
+    server::RunError,
+    wire::{frame::BadLength, sqlstate::SqlState},
+};
+
+/// A request, or the whole session, that could not be served.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The client sent what the protocol does not allow.
+    #[error("invalid frontend message type {0}")]
+    UnknownMessage(u8),
+    /// The client sent a message of an impossible length.
+    #[error(transparent)]
+    BadLength(#[from] BadLength),
+    /// A message that has to be kept whole is too long to keep.
+    #[error("statement of {bytes} bytes is too large; the limit is {max}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The most that is kept.
+        max: usize,
+    },
+    /// A policy refused the request.
+    #[error("{}", .0.message)]
+    Refused(Refusal),
+    /// There is no node to send it to.
+    #[error("no primary of cluster {cluster} is known")]
+    NoPrimary {
+        /// Which cluster.
+        cluster: String,
+    },
+    /// No server could be had.
+    #[error(transparent)]
+    Checkout(#[from] CheckoutError),
+    /// The session's settings could not be given to its server.
+    #[error("could not restore the session's settings: {0}")]
+    Settings(#[source] RunError),
+    /// The exchange broke.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// Somebody asked the session to stop.
+    #[error("terminating connection: {}", words(*.0))]
+    Ordered(Order),
+}
+
+fn words(order: Order) -> &'static str {
+    match order {
+        Order::None => "nobody asked",
+        Order::Leave => "the proxy is shutting down",
+        Order::IdleTransaction => "idle_transaction_timeout",
+        Order::Idle => "client_idle_timeout",
+        Order::Transaction => "transaction_timeout",
+        Order::Query => "query_timeout",
+        Order::Kill => "an administrator asked for it",
+    }
+}
+
+impl SessionError {
+    /// What the client is told. The session goes on after some of them.
+    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    pub fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::UnknownMessage(_) | Self::BadLength(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::TooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::Refused(refusal) => SqlState::parse(&refusal.sqlstate).unwrap_or(SqlState::INSUFFICIENT_PRIVILEGE),
+            Self::NoPrimary { .. } => SqlState::CANNOT_CONNECT_NOW,
+            Self::Checkout(CheckoutError::Timeout { .. }) => SqlState::TOO_MANY_CONNECTIONS,
+            Self::Checkout(CheckoutError::Connect { cause, .. }) => {
+                cause.sqlstate().unwrap_or(SqlState::CONNECTION_FAILURE)
+            }
+            Self::Checkout(CheckoutError::Closed { .. }) => SqlState::ADMIN_SHUTDOWN,
+            Self::Settings(RunError::Server { sqlstate, .. }) => {
+                SqlState::parse(sqlstate.as_bytes()).unwrap_or(SqlState::INTERNAL_ERROR)
+            }
+            Self::Settings(_) | Self::Broken(_) => SqlState::CONNECTION_FAILURE,
+            Self::Ordered(Order::IdleTransaction) => SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+            Self::Ordered(Order::Transaction) => SqlState::TRANSACTION_TIMEOUT,
+            Self::Ordered(Order::Idle) => SqlState::IDLE_SESSION_TIMEOUT,
+            Self::Ordered(Order::Query) => SqlState::QUERY_CANCELED,
+            Self::Ordered(_) => SqlState::ADMIN_SHUTDOWN,
+        }
+    }
+
+    /// The session goes on after it, if the request is known to its end.
+    pub fn is_survivable(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => !refusal.close_session,
+            Self::NoPrimary { .. } | Self::Checkout(_) | Self::Settings(RunError::Server { .. }) => true,
+            _ => false,
+        }
+    }
+
+    /// The client is there to be told.
+    pub fn reaches_client(&self) -> bool {
+        !matches!(self, Self::Broken(Broken::Client(_)))
+    }
+
+    /// The message with its causes.
+    pub fn told(&self) -> String {
+        let mut told = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !told.contains(&words) {
+                told.push_str(": ");
+                told.push_str(&words);
+            }
+            cause = error.source();
+        }
+        told
+    }
+}

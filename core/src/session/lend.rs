@@ -1,0 +1,169 @@
+//! Gets a session the server that its request was routed to, and gives it back.
+
+use std::{future::poll_fn, sync::atomic::Ordering::Relaxed, task::Poll};
+
+use tokio::time::Instant;
+
+use super::{Session, error::SessionError, info::ClientState, relay::Broken};
+use crate::{
+    config::PoolMode,
+    id::NodeId,
+    pool::{CheckoutError, Lease},
+    server::RunError,
+    wire::{
+        reply::{self, Severity},
+        sqlstate::SqlState,
+    },
+};
+
+impl Session {
+    /// Has the session hold a server on that node, with the session's settings.
+    pub(super) async fn lend(&mut self, node: NodeId, now: Instant) -> Result<(), SessionError> {
+        if self.lease.is_some() {
+            if self.lease_node == node {
+                return self.bring_up_to_date().await;
+            }
+            self.park();
+        }
+        if let Some(at) = self.parked.iter().position(|(parked, _)| *parked == node) {
+            self.lease = Some(self.parked.swap_remove(at).1);
+        } else {
+            let lease = match self.pool_of(node)?.try_checkout(self.worker.id) {
+                Some(lease) => lease,
+                None => self.wait_in_line(node, now).await?,
+            };
+            self.lease = Some(lease);
+            self.count_assignment(now);
+        }
+        self.lease_node = node;
+        if let Some(lease) = &self.lease {
+            self.info.note_server(lease.info.id);
+            lease.info.went_to(u64::from(self.info.pid));
+        }
+        self.check_alive(now).await?;
+        self.bring_up_to_date().await
+    }
+
+    fn pool_of(&self, node: NodeId) -> Result<std::sync::Arc<crate::pool::Pool>, SessionError> {
+        let pool = self.cluster.facts.load().node(node).and_then(|node| self.set.pool(node)).cloned();
+        pool.ok_or_else(|| SessionError::NoPrimary { cluster: self.cluster.name.to_string() })
+    }
+
+    fn count_assignment(&self, since: Instant) {
+        let shard = self.set.stats.shard(self.worker.id);
+        shard.assignments.fetch_add(1, Relaxed);
+        if self.info.state().0 == ClientState::Waiting {
+            let now = Instant::now();
+            shard.wait_time.observe(u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX));
+            self.enter(ClientState::Active, now);
+        } else {
+            shard.wait_time.observe(0);
+        }
+    }
+
+    /// Waits in line; a client that hangs up leaves the line.
+    async fn wait_in_line(&mut self, node: NodeId, since: Instant) -> Result<Lease, SessionError> {
+        self.enter(ClientState::Waiting, since);
+        let pool = self.pool_of(node)?;
+        let told = std::cell::Cell::new(false);
+        let mut line = std::pin::pin!(pool.checkout(self.worker.id, || told.set(true)));
+        poll_fn(|cx| {
+            if let Poll::Ready(served) = line.as_mut().poll(cx) {
+                return Poll::Ready(served.map_err(SessionError::from));
+            }
+            if told.take() {
+                self.exchange.say(|out| {
+                    reply::notice(
+                        out,
+                        Severity::Notice,
+                        SqlState::SUCCESSFUL_COMPLETION,
+                        "no server connection available, client being queued",
+                        "",
+                        "",
+                    );
+                });
+                let _ = self.exchange.poll_flush(&mut self.client, cx);
+            }
+            match self.poll_client_gone(cx) {
+                Poll::Ready(broken) => Poll::Ready(Err(broken.into())),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Broken> {
+        if self.info.ordered() == super::Order::Kill {
+            return Poll::Ready(Broken::Ordered(super::Order::Kill));
+        }
+        if !self.input.has_room() {
+            return Poll::Pending;
+        }
+        match crate::server::poll_read(&mut self.client, &mut self.input, cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Broken::Client(std::io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Err(cause)) => Poll::Ready(Broken::Client(cause)),
+            Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Asks a server that was idle for long whether it still lives; replaces it if not.
+    async fn check_alive(&mut self, now: Instant) -> Result<(), SessionError> {
+        loop {
+            let Some(lease) = &mut self.lease else { return Ok(()) };
+            let limits = lease.pool().limits().clone();
+            let rested = now.saturating_duration_since(lease.idle_since) >= limits.check_delay;
+            let Some(query) = limits.check_query.as_deref().filter(|_| rested) else { return Ok(()) };
+            if lease.run(query).await.is_ok() {
+                return Ok(());
+            }
+            self.lease = None;
+            self.lease = Some(self.wait_in_line(self.lease_node, now).await?);
+        }
+    }
+
+    /// Gives the server the session's settings, if it has others.
+    async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        if lease.settings.same(&self.settings) || lease.status != crate::wire::reply::TxStatus::Idle {
+            return Ok(());
+        }
+        let sql = lease.settings.sql_towards(&self.settings);
+        if !sql.is_empty() {
+            match lease.run(&sql).await {
+                Ok(()) => {}
+                Err(error @ RunError::Server { .. }) => return Err(SessionError::Settings(error)),
+                Err(error) => {
+                    self.lease = None;
+                    return Err(SessionError::Settings(error));
+                }
+            }
+        }
+        lease.settings = self.settings.clone();
+        Ok(())
+    }
+
+    /// In session mode, keeps the present server for later; else gives it back.
+    fn park(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        if self.set.mode == PoolMode::Session {
+            self.parked.push((self.lease_node, lease));
+        } else {
+            lease.give_back(Instant::now());
+        }
+    }
+
+    /// The transaction is over: in transaction mode somebody else may have the server.
+    pub(super) fn release(&mut self, now: Instant) {
+        if self.set.mode == PoolMode::Transaction
+            && let Some(lease) = self.lease.take()
+        {
+            self.info.note_server(0);
+            lease.give_back(now);
+        }
+    }
+
+    /// Whether an attempt at a node failed in a way that another node may not.
+    pub(super) fn is_node_trouble(error: &SessionError) -> bool {
+        matches!(error, SessionError::Checkout(CheckoutError::Connect { .. }))
+    }
+}

@@ -1,0 +1,349 @@
+//! A client's stay: takes its requests one by one, has each routed, lent a server and carried.
+//!
+//! The story is [`Session::serve`]. [`unit`] finds where a request ends, [`route`] chooses the node,
+//! [`lend`] gets a server ready, [`translate`] rewrites names, [`relay`] carries the bytes.
+
+pub mod choose;
+pub mod error;
+pub mod info;
+pub mod plans;
+pub mod prepared;
+pub mod relay;
+pub mod translate;
+pub mod unit;
+
+pub mod start;
+
+mod lend;
+mod recover;
+mod request;
+mod route;
+
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use self::{
+    error::SessionError,
+    info::{ClientInfo, ClientState, Order, micros_at},
+    prepared::PreparedStatements,
+    relay::{Broken, Exchange},
+    translate::Unnamed,
+    unit::{Unit, first_unit},
+};
+use crate::{
+    generation::ClusterRuntime,
+    id::{Lsn, NodeId},
+    net::{buffer::Buffer, stream::Stream},
+    plugin::input::SessionAttributes,
+    pool::{Lease, PoolSet},
+    server::{poll_read, settings::Settings},
+    wire::{
+        frame,
+        reply::{self, Severity, TxStatus},
+    },
+    worker::Worker,
+};
+
+/// A request longer than this goes to the primary in pieces, without being kept whole.
+const WHOLE_REQUEST_MAX_BYTES: usize = 256 * 1024;
+
+/// Longest Parse message, and longest other message of an open batch, that is kept whole.
+const KEPT_MESSAGE_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Longest wait for a node that can serve, before the client is told that there is none.
+const WAIT_FOR_NODE_MAX: Duration = Duration::from_secs(5);
+
+/// Why a session ended in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// The client said goodbye or hung up between requests.
+    ClientLeft,
+    /// We told it to leave.
+    SentAway,
+}
+
+/// What the session must see of its own writes.
+#[derive(Clone, Copy, Debug, Default)]
+enum Mark {
+    #[default]
+    None,
+    /// It wrote, until then; the position will be known from facts that are newer.
+    At(Instant),
+    /// It wrote, up to there.
+    Position(Lsn),
+}
+
+/// The transaction that the session is in.
+#[derive(Clone, Copy, Debug, Default)]
+struct OpenTransaction {
+    since: Option<Instant>,
+    read_only: bool,
+    serializable: bool,
+    wrote: bool,
+    changed_catalog: bool,
+}
+
+/// One client.
+pub struct Session {
+    worker: Rc<Worker>,
+    info: Arc<ClientInfo>,
+    client: Stream,
+    input: Buffer,
+    exchange: Exchange,
+    prepared: PreparedStatements,
+    unnamed: Unnamed,
+    settings: Settings,
+    set: Arc<PoolSet>,
+    cluster: Arc<ClusterRuntime>,
+    generation: u64,
+    attributes: Rc<SessionAttributes>,
+    full_attributes: Arc<SessionAttributes>,
+    class: u32,
+    lease: Option<Lease>,
+    lease_node: NodeId,
+    parked: Vec<(NodeId, Lease)>,
+    mark: Mark,
+    transaction: OpenTransaction,
+    /// The session has changed what only its server on the primary knows.
+    bound_to_primary: bool,
+    held: Option<(NodeId, Option<Instant>)>,
+}
+
+/// What a session starts with.
+pub struct NewSession {
+    /// The client's connection, authenticated and welcomed.
+    pub client: Stream,
+    /// What others see of it.
+    pub info: Arc<ClientInfo>,
+    /// Its pools.
+    pub set: Arc<PoolSet>,
+    /// Its cluster.
+    pub cluster: Arc<ClusterRuntime>,
+    /// The generation that both are of.
+    pub generation: u64,
+    /// What it has set, in canonical form.
+    pub settings: Settings,
+    /// All that a policy might look at.
+    pub attributes: Arc<SessionAttributes>,
+    /// What the client has sent already.
+    pub unread: Vec<u8>,
+}
+
+impl Session {
+    /// A session at its first request.
+    pub fn new(worker: Rc<Worker>, start: NewSession) -> Self {
+        let mut session = Self {
+            worker,
+            info: start.info,
+            client: start.client,
+            input: Buffer::default(),
+            exchange: Exchange::default(),
+            prepared: PreparedStatements::default(),
+            unnamed: Unnamed::default(),
+            settings: start.settings,
+            set: start.set,
+            cluster: start.cluster,
+            generation: start.generation,
+            attributes: Rc::default(),
+            full_attributes: start.attributes,
+            class: 0,
+            lease: None,
+            lease_node: NodeId(0),
+            parked: Vec::new(),
+            mark: Mark::None,
+            transaction: OpenTransaction::default(),
+            bound_to_primary: false,
+            held: None,
+        };
+        session.input.extend(&start.unread);
+        session.classify();
+        session
+    }
+
+    /// What others see of it.
+    pub fn info(&self) -> &Arc<ClientInfo> {
+        &self.info
+    }
+
+    /// Serves the client until it leaves, we send it away, or something breaks beyond repair.
+    pub async fn serve(mut self) -> Result<Farewell, SessionError> {
+        loop {
+            match self.turn().await {
+                Ok(None) => {}
+                Ok(Some(farewell)) => {
+                    self.wind_up().await;
+                    return Ok(farewell);
+                }
+                Err(error) => {
+                    self.fail(&error).await;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// One request, from its arrival to the last byte of its answer.
+    async fn turn(&mut self) -> Result<Option<Farewell>, SessionError> {
+        let unit = match self.next_unit().await? {
+            Ok(unit) => unit,
+            Err(farewell) => return Ok(Some(farewell)),
+        };
+        match unit {
+            Unit::Terminate => return Ok(Some(Farewell::ClientLeft)),
+            Unit::Unknown(tag) => return Err(SessionError::UnknownMessage(tag)),
+            Unit::Stray(n) => self.input.consume(n),
+            Unit::Sync(n) if !self.is_in_transaction() => {
+                self.input.consume(n);
+                self.exchange.say(|out| reply::ready_for_query(out, TxStatus::Idle));
+            }
+            unit => self.request(unit).await?,
+        }
+        self.flush().await?;
+        Ok(None)
+    }
+
+    /// Waits until a request has come, as far as it has to be there to be routed.
+    async fn next_unit(&mut self) -> Result<Result<Unit, Farewell>, SessionError> {
+        loop {
+            if !self.input.is_empty() {
+                match first_unit(self.input.filled())? {
+                    Unit::Partial { complete } => {
+                        if let Some(unit) = self.oversized(complete)? {
+                            return Ok(Ok(unit));
+                        }
+                    }
+                    unit => return Ok(Ok(unit)),
+                }
+            }
+            if let Some(farewell) = self.wait_for_client().await? {
+                return Ok(Err(farewell));
+            }
+        }
+    }
+
+    /// A request that is too long to be kept whole begins before its end has come.
+    fn oversized(&self, complete: usize) -> Result<Option<Unit>, SessionError> {
+        if self.input.len() < WHOLE_REQUEST_MAX_BYTES {
+            return Ok(None);
+        }
+        match frame::header(&self.input.filled()[complete..])? {
+            Some(next) if next.tag == b'P' && complete == 0 => {
+                if next.total > KEPT_MESSAGE_MAX_BYTES {
+                    return Err(SessionError::TooLarge { bytes: next.total, max: KEPT_MESSAGE_MAX_BYTES });
+                }
+                Ok(None)
+            }
+            _ => Ok(Some(Unit::Partial { complete })),
+        }
+    }
+
+    /// Reads once from the client; meanwhile listens to orders and to a server that we hold.
+    async fn wait_for_client(&mut self) -> Result<Option<Farewell>, SessionError> {
+        enum Event {
+            Client(io::Result<usize>),
+            Server,
+            Order(Order),
+        }
+        let event = poll_fn(|cx| {
+            self.info.register(cx.waker());
+            let order = self.info.ordered();
+            if order != Order::None && (order != Order::Leave || !self.is_in_transaction()) {
+                return Poll::Ready(Event::Order(order));
+            }
+            if let Some(lease) = &mut self.lease
+                && lease.stream.poll_read_ready(cx).is_ready()
+            {
+                return Poll::Ready(Event::Server);
+            }
+            if self.input.is_empty() && self.client.poll_read_ready(cx).is_pending() {
+                return Poll::Pending;
+            }
+            poll_read(&mut self.client, &mut self.input, cx).map(Event::Client)
+        })
+        .await;
+        match event {
+            Event::Client(Ok(0)) => Ok(Some(Farewell::ClientLeft)),
+            Event::Client(Ok(_)) => Ok(None),
+            Event::Client(Err(cause)) => Err(Broken::Client(cause).into()),
+            Event::Order(Order::IdleTransaction) if !self.is_in_transaction() => Ok(None),
+            Event::Order(order) => Err(SessionError::Ordered(order)),
+            Event::Server => {
+                self.hear_server().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Passes on what a server says unasked: notifications, notices, or why it goes away.
+    async fn hear_server(&mut self) -> Result<(), SessionError> {
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        self.exchange.begin(false);
+        let heard = poll_fn(|cx| self.exchange.poll_unasked(&mut self.client, lease, cx)).await;
+        if let Err(broken) = heard {
+            self.lease = None;
+            return Err(broken.into());
+        }
+        Ok(())
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.status != TxStatus::Idle)
+    }
+
+    async fn flush(&mut self) -> Result<(), SessionError> {
+        poll_fn(|cx: &mut Context<'_>| self.exchange.poll_flush(&mut self.client, cx))
+            .await
+            .map_err(|cause| Broken::Client(cause).into())
+    }
+
+    /// Says why the session ends, if the client is there to hear it.
+    async fn fail(&mut self, error: &SessionError) {
+        if error.reaches_client() && !self.exchange.is_mid_message() {
+            self.exchange.drop_unscanned();
+            self.exchange.say(|out| reply::error(out, Severity::Fatal, error.sqlstate(), &error.told(), "", ""));
+            let patience = Duration::from_secs(1);
+            let _ = tokio::time::timeout(patience, self.flush()).await;
+        }
+        self.wind_up().await;
+    }
+
+    /// Gives back, cleaned, what the session still has.
+    async fn wind_up(&mut self) {
+        let reset = self.set.mode == crate::config::PoolMode::Session;
+        for (_, lease) in std::mem::take(&mut self.parked) {
+            recover::clean_up(lease, reset, self.reset_query());
+        }
+        if let Some(lease) = self.lease.take() {
+            self.info.note_server(0);
+            if self.exchange.is_between_requests() {
+                recover::clean_up(lease, reset, self.reset_query());
+            } else {
+                recover::abandon(lease);
+            }
+        }
+    }
+
+    fn reset_query(&self) -> Arc<crate::config::Config> {
+        Arc::clone(&self.worker.shared.generation.load().config)
+    }
+
+    /// Notes what the session does now, for the console and the time limits.
+    fn enter(&self, state: ClientState, now: Instant) {
+        self.info.enter(state, micros_at(now));
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.set.shared.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.worker.shared.clients.forget(self.info.pid);
+    }
+}

@@ -1,0 +1,67 @@
+//! A session's own prepared statements, by the names that its client gave them.
+
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+use crate::{server::statements::Statement, sql::shape::Shape};
+
+/// A statement that the client has prepared.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Text, types and the name on servers.
+    pub statement: Arc<Statement>,
+    /// What it is, as of `catalog_version`.
+    pub shape: Option<Rc<Shape>>,
+    /// The catalog that the shape was judged by.
+    pub catalog_version: u64,
+}
+
+type ByName = HashMap<Box<[u8]>, Prepared, foldhash::fast::RandomState>;
+
+/// By the client's names. Owns no memory until the first is prepared.
+#[derive(Debug, Default)]
+pub struct PreparedStatements {
+    named: Option<Box<ByName>>,
+}
+
+impl PreparedStatements {
+    /// Most names that one client may have; the bytes behind them are shared by all.
+    pub const MAX: usize = 100_000;
+
+    /// The statement of that name.
+    #[inline]
+    pub fn find(&self, name: &[u8]) -> Option<&Prepared> {
+        self.named.as_ref()?.get(name)
+    }
+
+    /// The same, to be changed.
+    pub fn find_mut(&mut self, name: &[u8]) -> Option<&mut Prepared> {
+        self.named.as_mut()?.get_mut(name)
+    }
+
+    /// Keeps a statement under a name.
+    pub fn insert(&mut self, name: &[u8], prepared: Prepared) {
+        self.named.get_or_insert_default().insert(name.into(), prepared);
+    }
+
+    /// Forgets a name.
+    pub fn remove(&mut self, name: &[u8]) {
+        if let Some(named) = &mut self.named {
+            named.remove(name);
+        }
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.named = None;
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.named.as_ref().map_or(0, |named| named.len())
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

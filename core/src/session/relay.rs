@@ -1,0 +1,592 @@
+//! Carries bytes between a client and its server until the server is ready for the next request.
+//!
+//! This is the hot path: it reads five-byte headers, bodies only of the few messages that need it,
+//! and passes on whole reads. Both directions are one poll function, so that neither can block the
+//! other, and each byte from a server is written from the memory that it was read into.
+
+use std::{
+    collections::VecDeque,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::AsyncWrite;
+
+use crate::{
+    net::{buffer::Buffer, stream::Stream},
+    server::{Server, poll_read, statements::Statement},
+    wire::{
+        backend::error_field,
+        frame::{self, HEADER_BYTES},
+        reply::TxStatus,
+    },
+};
+
+/// Most of a server's answer that is kept back to see whether it is a refusal (25006).
+const HOLD_MAX_BYTES: usize = 32 * 1024;
+
+/// How a ParseComplete or CloseComplete that is still to come has to be treated, in order.
+#[derive(Debug)]
+pub enum Answer {
+    /// Passed on.
+    Pass,
+    /// Kept from the client: it answers a message of our own.
+    Swallow,
+    /// A Close that stands in for the client's Parse of a statement that the server has.
+    CloseAsParse {
+        /// The client's name, to be forgotten if the answer never comes.
+        name: Box<[u8]>,
+    },
+    /// The Parse of one of our names.
+    Parse {
+        /// To be forgotten by the server if the answer never comes.
+        statement: Arc<Statement>,
+        /// The client's name, if it asked; otherwise the answer is swallowed.
+        name: Option<Box<[u8]>>,
+    },
+}
+
+/// What may come from the client while the server works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Nothing that belongs to this request.
+    Closed,
+    /// More of a batch that has not seen its Sync.
+    Batch,
+    /// COPY data.
+    CopyIn,
+    /// The Sync behind a COPY.
+    CopyDone,
+}
+
+/// An error of a standby that another node need not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It cannot write (25006).
+    ReadOnly,
+    /// Recovery was in the way (40001).
+    /// <https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT>
+    Conflict,
+    /// It is going away (57P01 to 57P03).
+    Leaving,
+}
+
+impl Refused {
+    fn read(sqlstate: &[u8]) -> Option<Self> {
+        match sqlstate {
+            b"25006" => Some(Self::ReadOnly),
+            b"40001" => Some(Self::Conflict),
+            b"57P01" | b"57P02" | b"57P03" => Some(Self::Leaving),
+            _ => None,
+        }
+    }
+}
+
+/// How an exchange ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The server is ready for the next request.
+    Ready,
+    /// The server refused what another node may do, and the client has seen nothing.
+    Refused,
+    /// Bytes of the client are in the input that belong to this request.
+    ClientSpoke,
+}
+
+/// Why an exchange could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    /// The client vanished.
+    #[error("the client went away")]
+    Client(#[source] io::Error),
+    /// The server vanished; `untouched` says that the client has seen nothing of the answer.
+    #[error("the server went away")]
+    Server {
+        /// Nothing of the answer reached the client.
+        untouched: bool,
+        /// What the socket said.
+        #[source]
+        cause: io::Error,
+    },
+    /// The server sent what the protocol does not allow.
+    #[error("the server broke the protocol")]
+    Protocol,
+    /// Somebody asked the session to stop.
+    #[error("the session was told to stop")]
+    Ordered(super::info::Order),
+}
+
+/// One request's way to the server and back.
+#[derive(Debug)]
+pub struct Exchange {
+    /// On their way to the server.
+    pub to_server: Buffer,
+    /// On their way to the client.
+    pub to_client: Buffer,
+    /// How many bytes of `to_client` may go.
+    cleared: usize,
+    /// How many bytes of `to_client` have been looked at; more than `cleared` while they are held back.
+    scanned: usize,
+    /// Length of the client's bytes when they were last looked at.
+    pub seen: usize,
+    /// TLS still holds bytes for the server, for the client.
+    unflushed: (bool, bool),
+    /// Bytes of a message still to come from the server, to be passed on unseen.
+    rest: usize,
+    /// Bytes of a message still to come from the client, to be passed on unseen.
+    pub client_rest: usize,
+    /// What may come from the client.
+    pub flow: Flow,
+    /// The request is a Query.
+    pub simple: bool,
+    /// ParseComplete and CloseComplete still to come.
+    pub answers: VecDeque<Answer>,
+    /// Keep the answer back until it is known not to be a refusal.
+    pub hold: bool,
+    /// Something of the answer has been cleared for the client.
+    pub touched: bool,
+    /// The refusal that is being kept from the client.
+    pub refused: Option<Refused>,
+    ready: bool,
+    /// DISCARD ALL or DEALLOCATE ALL has been answered.
+    pub discarded: Discarded,
+    /// A ParameterStatus has changed what the session has set.
+    pub settings_changed: bool,
+    /// Bytes that came from the server.
+    pub received: u64,
+    /// What the request asked of prepared statements.
+    pub counts: Counts,
+}
+
+/// Messages of one request that the statistics count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// The client's Parse messages for named statements.
+    pub client_parses: u32,
+    /// Parse messages that a server got for them.
+    pub server_parses: u32,
+    /// The client's Bind messages.
+    pub binds: u32,
+}
+
+/// What the server was told to forget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Discarded {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Prepared statements.
+    Statements,
+    /// Everything.
+    All,
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        Self {
+            to_server: Buffer::default(),
+            to_client: Buffer::default(),
+            cleared: 0,
+            scanned: 0,
+            seen: 0,
+            unflushed: (false, false),
+            rest: 0,
+            client_rest: 0,
+            flow: Flow::Closed,
+            simple: false,
+            answers: VecDeque::new(),
+            hold: false,
+            touched: false,
+            refused: None,
+            ready: true,
+            discarded: Discarded::Nothing,
+            settings_changed: false,
+            received: 0,
+            counts: Counts::default(),
+        }
+    }
+}
+
+impl Exchange {
+    /// Gets ready for the next request; what is on its way to the client stays.
+    pub fn begin(&mut self, hold: bool) {
+        self.flow = Flow::Closed;
+        self.hold = hold;
+        self.touched = false;
+        self.refused = None;
+        self.ready = false;
+        self.discarded = Discarded::Nothing;
+        self.settings_changed = false;
+        self.received = 0;
+        self.counts = Counts::default();
+        self.seen = 0;
+    }
+
+    /// Carries bytes both ways until the server is ready, the client has more for an open flow, or
+    /// one side breaks.
+    #[inline]
+    pub fn poll(
+        &mut self,
+        client: &mut Stream,
+        input: &mut Buffer,
+        server: &mut Server,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<End, Broken>> {
+        loop {
+            let mut moved = self.poll_to_server(server, cx)?;
+            if self.client_spoke(input) {
+                return Poll::Ready(Ok(End::ClientSpoke));
+            }
+            moved |= self.poll_from_server(server, cx)?;
+            if self.is_done() {
+                // What has been cleared goes to the client after the server has been given back.
+                self.settle(server);
+                return Poll::Ready(Ok(if self.refused.is_some() { End::Refused } else { End::Ready }));
+            }
+            moved |= self.poll_to_client(client, cx)?;
+            moved |= self.poll_from_client(client, input, cx)?;
+            if self.client_spoke(input) {
+                return Poll::Ready(Ok(End::ClientSpoke));
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// The server is ready, and no message is half carried either way.
+    fn is_done(&self) -> bool {
+        self.ready
+            && self.rest == 0
+            && self.scanned == self.to_client.len()
+            && self.to_server.is_empty()
+            && self.client_rest == 0
+    }
+
+    fn client_spoke(&self, input: &Buffer) -> bool {
+        self.flow != Flow::Closed
+            && self.client_rest == 0
+            && self.to_server.is_empty()
+            && input.len() > self.seen
+            && !self.ready
+    }
+
+    /// Passes on, once, what a server says between requests; breaks when it went away.
+    pub fn poll_unasked(
+        &mut self,
+        client: &mut Stream,
+        server: &mut Server,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        let heard = self.poll_from_server(server, cx);
+        ready!(self.poll_flush(client, cx)).map_err(Broken::Client)?;
+        // A message that has begun is waited for.
+        if heard? || self.rest > 0 || self.scanned < self.to_client.len() {
+            ready!(server.stream.poll_read_ready(cx)).map_err(|cause| self.server_gone(cause))?;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    /// No request is on its way.
+    pub fn is_between_requests(&self) -> bool {
+        self.ready && self.rest == 0 && self.client_rest == 0 && self.to_server.is_empty()
+    }
+
+    fn poll_to_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<bool, Broken> {
+        if self.to_server.is_empty() && !self.unflushed.0 {
+            return Ok(false);
+        }
+        let polled = poll_write_all(&mut server.stream, &mut self.to_server, usize::MAX, cx);
+        self.unflushed.0 = polled.is_pending() && server.stream.is_tls();
+        match polled {
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(cause)) => {
+                self.to_server.clear();
+                // The server may have said why before it closed.
+                self.client_rest = 0;
+                if self.poll_from_server(server, cx).is_ok() && self.ready {
+                    return Ok(true);
+                }
+                Err(Broken::Server { untouched: !self.touched, cause })
+            }
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Reads from the server unless the client is behind.
+    fn poll_from_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<bool, Broken> {
+        if self.cleared > 0 || (self.ready && self.rest == 0 && self.scanned == self.to_client.len()) {
+            return Ok(false);
+        }
+        match poll_read(&mut server.stream, &mut self.to_client, cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(self.server_gone(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Err(cause)) => Err(self.server_gone(cause)),
+            Poll::Ready(Ok(n)) => {
+                self.received += n as u64;
+                self.scan(server)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn server_gone(&self, cause: io::Error) -> Broken {
+        Broken::Server { untouched: !self.touched, cause }
+    }
+
+    fn poll_to_client(&mut self, client: &mut Stream, cx: &mut Context<'_>) -> Result<bool, Broken> {
+        if self.cleared == 0 && !self.unflushed.1 {
+            return Ok(false);
+        }
+        match self.write_cleared(client, cx) {
+            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Err(cause)) => Err(Broken::Client(cause)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Reads from the client: what belongs to an open flow, what it sends ahead, or its end.
+    fn poll_from_client(
+        &mut self,
+        client: &mut Stream,
+        input: &mut Buffer,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Broken> {
+        if self.client_rest > 0 && !self.to_server.is_empty() {
+            return Ok(false);
+        }
+        // Beyond one buffer the client has to wait until its request has been served.
+        if !input.has_room() && (self.flow != Flow::Batch || !self.to_server.is_empty()) {
+            return Ok(false);
+        }
+        if input.is_empty() && client.poll_read_ready(cx).is_pending() {
+            return Ok(false);
+        }
+        match poll_read(client, input, cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(Broken::Client(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Err(cause)) => Err(Broken::Client(cause)),
+            Poll::Ready(Ok(_)) => {
+                if self.client_rest > 0 {
+                    self.pass_rest(input);
+                }
+                // Something that the client sent ahead is no reason to go round again.
+                Ok(self.flow != Flow::Closed || self.client_rest > 0 || !self.to_server.is_empty())
+            }
+        }
+    }
+
+    /// Passes on what has come of a message that was begun.
+    pub fn pass_rest(&mut self, input: &mut Buffer) {
+        let n = self.client_rest.min(input.len());
+        self.to_server.extend(&input.filled()[..n]);
+        input.consume(n);
+        self.client_rest -= n;
+    }
+
+    /// Sends the client all that has been cleared for it.
+    pub fn poll_flush(&mut self, client: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.cleared > 0 || self.unflushed.1 {
+            ready!(self.write_cleared(client, cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn write_cleared(&mut self, client: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.to_client.len();
+        let polled = poll_write_all(client, &mut self.to_client, self.cleared, cx);
+        let written = before - self.to_client.len();
+        self.cleared -= written;
+        self.scanned -= written;
+        self.unflushed.1 = polled.is_pending() && client.is_tls();
+        polled
+    }
+
+    /// Queues a message of our own for the client, behind what has been cleared.
+    pub fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut out = Vec::new();
+        write(&mut out);
+        debug_assert_eq!(self.cleared, self.to_client.len(), "nothing of a server's answer is half read");
+        self.to_client.extend(&out);
+        self.cleared += out.len();
+        self.scanned += out.len();
+        self.touched = true;
+    }
+
+    /// Forgets the server's answer so far: the request will be made elsewhere.
+    pub fn forget_answer(&mut self) {
+        self.to_client.clear();
+        self.to_server.clear();
+        self.cleared = 0;
+        self.scanned = 0;
+        self.rest = 0;
+        self.client_rest = 0;
+        self.answers.clear();
+    }
+
+    /// The client has been sent part of a message: nothing of our own may follow.
+    pub fn is_mid_message(&self) -> bool {
+        self.rest > 0
+    }
+
+    /// Drops what has been read of a message but not been cleared.
+    pub fn drop_unscanned(&mut self) {
+        let unscanned = self.to_client.len() - self.cleared;
+        if unscanned > 0 {
+            self.to_client.cut(self.cleared, unscanned);
+            self.scanned = self.cleared;
+        }
+    }
+
+    /// Walks over what has come from the server since the last time.
+    #[inline]
+    fn scan(&mut self, server: &mut Server) -> Result<(), Broken> {
+        let mut at = self.scanned;
+        loop {
+            let n = self.rest.min(self.to_client.len() - at);
+            self.rest -= n;
+            at += n;
+            if self.rest > 0 {
+                break;
+            }
+            let Some(next) = frame::header(&self.to_client.filled()[at..]).map_err(|_| Broken::Protocol)? else {
+                break;
+            };
+            // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
+            if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'A' | b'N' | b'H' | b'c') {
+                self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
+                at += HEADER_BYTES;
+                self.rest = next.total - HEADER_BYTES;
+                continue;
+            }
+            if self.to_client.len() - at < next.total {
+                break;
+            }
+            at = self.inspect(at, next, server)?;
+        }
+        self.scanned = at;
+        self.hold &= at <= HOLD_MAX_BYTES;
+        if !self.hold {
+            self.touched |= at > self.cleared;
+            self.cleared = at;
+        }
+        Ok(())
+    }
+
+    /// Looks into a message that is all there; answers where the next begins.
+    fn inspect(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<usize, Broken> {
+        let end = at + next.total;
+        let body = &self.to_client.filled()[at + HEADER_BYTES..end];
+        match next.tag {
+            b'1' | b'3' => return Ok(self.answered(at, next.total)),
+            b'S' => {
+                server.note_parameter(body);
+                self.settings_changed = true;
+            }
+            b'E' => {
+                if is_stale_plan(body) {
+                    let uses = self.counts.binds.saturating_add(self.counts.client_parses).max(1);
+                    server.statements.retire_latest(uses as usize);
+                }
+                if self.hold {
+                    self.refused = error_field(body, b'C').and_then(Refused::read);
+                }
+                self.hold = self.refused.is_some();
+            }
+            b'C' => {
+                self.hold &= self.refused.is_some();
+                self.note_tag(at, next.total, server);
+            }
+            b'G' => {
+                self.hold = false;
+                self.flow = Flow::CopyIn;
+            }
+            b'Z' => {
+                server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
+                self.ready = true;
+                self.hold = self.refused.is_some();
+            }
+            // EmptyQueryResponse and whatever a later protocol may bring.
+            _ => {}
+        }
+        Ok(end)
+    }
+
+    /// Treats the ParseComplete or CloseComplete at `at`; answers where the next message begins.
+    fn answered(&mut self, at: usize, total: usize) -> usize {
+        match self.answers.pop_front() {
+            None | Some(Answer::Pass | Answer::Parse { name: Some(_), .. }) => at + total,
+            Some(Answer::Swallow | Answer::Parse { name: None, .. }) => {
+                self.to_client.cut(at, total);
+                at
+            }
+            Some(Answer::CloseAsParse { .. }) => {
+                self.to_client.filled_mut()[at] = b'1';
+                at + total
+            }
+        }
+    }
+
+    fn note_tag(&mut self, at: usize, total: usize, server: &mut Server) {
+        match &self.to_client.filled()[at + HEADER_BYTES..at + total] {
+            b"DISCARD ALL\0" => {
+                server.forget_session();
+                self.discarded = Discarded::All;
+            }
+            b"DEALLOCATE ALL\0" => {
+                server.statements.clear();
+                if self.discarded == Discarded::Nothing {
+                    self.discarded = Discarded::Statements;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what was asked for and, because of an error before it, never done.
+    fn settle(&mut self, server: &mut Server) {
+        for answer in &self.answers {
+            if let Answer::Parse { statement, .. } = answer {
+                server.statements.remove(statement.id);
+            }
+        }
+        if self.refused.is_some() {
+            self.forget_answer();
+        }
+    }
+}
+
+/// Whether an error says that a prepared statement's result has changed since it was prepared.
+///
+/// Drivers too tell it by the routine: the SQLSTATE is the common 0A000, and the text is translated.
+fn is_stale_plan(error: &[u8]) -> bool {
+    error_field(error, b'C') == Some(b"0A000") && error_field(error, b'R') == Some(b"RevalidateCachedQuery")
+}
+
+/// Writes the first `limit` bytes of `bytes`.
+#[inline]
+pub fn poll_write_all(
+    stream: &mut Stream,
+    bytes: &mut Buffer,
+    limit: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let mut left = limit.min(bytes.len());
+    while left > 0 {
+        let n = ready!(Pin::new(&mut *stream).poll_write(cx, &bytes.filled()[..left]))?;
+        if n == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        bytes.consume(n);
+        left -= n;
+    }
+    if stream.is_tls() {
+        return Pin::new(stream).poll_flush(cx);
+    }
+    Poll::Ready(Ok(()))
+}

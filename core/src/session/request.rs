@@ -1,0 +1,452 @@
+//! One request: routed, lent a server, carried, accounted for.
+
+use std::{future::poll_fn, sync::Arc, sync::atomic::Ordering::Relaxed};
+
+use tokio::time::Instant;
+
+use super::{
+    KEPT_MESSAGE_MAX_BYTES, Mark, OpenTransaction, Session, WHOLE_REQUEST_MAX_BYTES,
+    error::SessionError,
+    info::{ClientState, Order, micros_at},
+    relay::{Answer, Broken, Counts, Discarded, End, Flow, Refused},
+    translate::Translator,
+    unit::{Unit, messages},
+};
+use crate::{
+    facts::{Report, Role},
+    id::NodeId,
+    wire::{
+        frame,
+        frontend::Bind,
+        reply::{self, Severity, TxStatus},
+    },
+};
+
+/// Most nodes that one request is tried at.
+const ATTEMPTS_MAX: usize = 4;
+
+/// A request that has been cut from the client's bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Its complete messages, from the start of the input.
+    pub(super) len: usize,
+    /// Where it stands in the protocol.
+    pub(super) flow: Flow,
+    /// It is all there, and asking again elsewhere does nothing twice.
+    pub(super) repeatable: bool,
+    /// Bytes of a Query that is too long to be kept whole, beyond what has come.
+    pub(super) rest: usize,
+}
+
+impl Session {
+    /// Serves one request; errors that the session survives have been told to the client.
+    pub(super) async fn request(&mut self, unit: Unit) -> Result<(), SessionError> {
+        let request = self.cut(unit)?;
+        let now = Instant::now();
+        self.enter(ClientState::Active, now);
+        if self.transaction.since.is_none() {
+            self.transaction.since = Some(now);
+            self.info.begin_transaction(micros_at(now));
+        }
+        match self.attempt(&request, now).await {
+            Ok(()) => {
+                self.account(now);
+                Ok(())
+            }
+            Err(error) if error.is_survivable() && request.flow == Flow::Closed && request.rest == 0 => {
+                self.survive(&request, &error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn cut(&self, unit: Unit) -> Result<Request, SessionError> {
+        let bytes = self.input.filled();
+        let whole = |len| Request { len, flow: Flow::Closed, repeatable: true, rest: 0 };
+        Ok(match unit {
+            Unit::Simple(len) | Unit::Sync(len) => whole(len),
+            Unit::Batch(len) => Request { repeatable: !defines_names(&bytes[..len]), ..whole(len) },
+            Unit::Flushed(len) => Request { flow: Flow::Batch, repeatable: false, ..whole(len) },
+            Unit::Partial { complete: 0 } if bytes[0] == b'Q' => {
+                let total = frame::header(bytes)?.map_or(bytes.len(), |header| header.total);
+                Request { repeatable: false, rest: total - bytes.len(), ..whole(bytes.len()) }
+            }
+            Unit::Partial { complete } => Request { flow: Flow::Batch, repeatable: false, ..whole(complete) },
+            Unit::Stray(_) | Unit::Terminate | Unit::Unknown(_) => whole(0),
+        })
+    }
+
+    /// Tries nodes until one has served the request.
+    async fn attempt(&mut self, request: &Request, now: Instant) -> Result<(), SessionError> {
+        let mut avoid = None;
+        for left in (0..ATTEMPTS_MAX).rev() {
+            let node = if self.is_in_transaction() {
+                self.note_in_transaction(request);
+                self.lease_node
+            } else {
+                self.route(request, avoid).await?
+            };
+            if let Err(error) = self.lend(node, now).await {
+                if Self::is_node_trouble(&error) {
+                    self.cluster.reports.send(Report::ConnectFailed(node));
+                }
+                if left > 0 && Self::is_node_trouble(&error) && !self.is_primary(node) {
+                    avoid = Some(node);
+                    continue;
+                }
+                return Err(error);
+            }
+            match self.carry(request, left > 0 && self.is_repeatable_on(request, node)).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(refused)) => self.learn(request, refused, node),
+                Err(Broken::Server { untouched: true, .. }) if left > 0 && self.is_repeatable_on(request, node) => {
+                    self.cluster.reports.send(Report::ConnectionLost(node));
+                    self.exchange.forget_answer();
+                    self.lease = None;
+                    self.info.note_server(0);
+                }
+                Err(broken) => return Err(self.break_off(broken)),
+            }
+            self.set.stats.shard(self.worker.id).rerouted.fetch_add(1, Relaxed);
+            avoid = Some(node);
+        }
+        Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() })
+    }
+
+    fn is_primary(&self, node: NodeId) -> bool {
+        self.cluster.facts.load().primary == Some(node)
+    }
+
+    /// A request to a standby outside a transaction may be made again elsewhere: it cannot have written.
+    fn is_repeatable_on(&self, request: &Request, node: NodeId) -> bool {
+        request.repeatable
+            && !self.is_in_transaction()
+            && self.cluster.facts.load().node(node).is_some_and(|node| node.role == Role::Standby)
+    }
+
+    /// Carries the request to the server that the session holds and the answer back. The request
+    /// stays in the input until its answer is known not to be a refusal.
+    async fn carry(&mut self, request: &Request, hold: bool) -> Result<Option<Refused>, Broken> {
+        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
+        self.exchange.begin(hold);
+        self.exchange.flow = request.flow;
+        self.exchange.client_rest = request.rest;
+        self.exchange.simple = self.input.filled().first() == Some(&b'Q');
+        self.set.stats.shard(self.worker.id).received.fetch_add(request.len as u64, Relaxed);
+        let mut next_unnamed = self.worker.next_unnamed.get();
+        Translator {
+            max_prepared: lease.pool().limits().max_prepared,
+            server: lease,
+            prepared: &mut self.prepared,
+            unnamed: &mut self.unnamed,
+            exchange: &mut self.exchange,
+            next_unnamed: &mut next_unnamed,
+        }
+        .translate(&self.input.filled()[..request.len]);
+        self.worker.next_unnamed.set(next_unnamed);
+        let mut kept = if hold { request.len } else { 0 };
+        if request.rest > 0 {
+            self.exchange.to_server.extend(&self.input.filled()[..request.len]);
+        }
+        if !hold {
+            self.input.consume(request.len);
+        }
+        self.exchange.seen = kept;
+        loop {
+            let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
+            let end = poll_fn(|cx| {
+                let order = self.info.ordered();
+                if order >= Order::Transaction {
+                    return std::task::Poll::Ready(Err(Broken::Ordered(order)));
+                }
+                self.exchange.poll(&mut self.client, &mut self.input, lease, cx)
+            })
+            .await;
+            match end {
+                Ok(End::Ready) => {
+                    self.input.consume(kept);
+                    return Ok(None);
+                }
+                Ok(End::Refused) => return Ok(self.exchange.refused),
+                Ok(End::ClientSpoke) => {
+                    self.input.consume(kept);
+                    kept = 0;
+                    self.carry_more()?;
+                }
+                Err(broken) => return Err(broken),
+            }
+        }
+    }
+
+    /// Passes on what the client has sent of an open batch or a COPY.
+    fn carry_more(&mut self) -> Result<(), Broken> {
+        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
+        let open = open_messages(self.input.filled(), self.exchange.flow, self.exchange.simple);
+        if open.len > 0 {
+            let mut next_unnamed = self.worker.next_unnamed.get();
+            Translator {
+                max_prepared: lease.pool().limits().max_prepared,
+                server: lease,
+                prepared: &mut self.prepared,
+                unnamed: &mut self.unnamed,
+                exchange: &mut self.exchange,
+                next_unnamed: &mut next_unnamed,
+            }
+            .translate(&self.input.filled()[..open.len]);
+            self.worker.next_unnamed.set(next_unnamed);
+            self.input.consume(open.len);
+        }
+        self.exchange.flow = open.flow;
+        if open.left {
+            return Err(Broken::Client(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        if open.flow != Flow::Closed {
+            self.begin_long_message()?;
+        }
+        self.exchange.seen = self.input.len();
+        Ok(())
+    }
+
+    /// Begins to pass on a message whose end has not come, if it need not be kept whole.
+    fn begin_long_message(&mut self) -> Result<(), Broken> {
+        let Ok(Some(next)) = frame::header(self.input.filled()) else { return Ok(()) };
+        let come = self.input.len();
+        let long = come >= WHOLE_REQUEST_MAX_BYTES;
+        match next.tag {
+            b'd' => {
+                self.exchange.client_rest = next.total;
+                self.exchange.pass_rest(&mut self.input);
+            }
+            b'B' if long => {
+                let body = &self.input.filled()[frame::HEADER_BYTES..];
+                let Some(bind) = Bind::read(body) else { return Err(Broken::Protocol) };
+                let named = self.prepared.find(bind.statement).map(|known| Arc::clone(&known.statement));
+                let name = named.as_ref().map_or(bind.statement, |statement| &statement.name);
+                let total = next.total - bind.statement.len() + name.len();
+                if let (Some(statement), Some(lease)) = (&named, &mut self.lease)
+                    && !lease.statements.touch(statement.id)
+                {
+                    // Nothing is evicted here: the message is already half on its way.
+                    let room = lease.pool().limits().max_prepared.max(lease.statements.len() + 1);
+                    let evicted = lease.statements.insert(statement, room);
+                    debug_assert!(evicted.is_none(), "there was room");
+                    self.exchange.answers.push_back(Answer::Parse { statement: Arc::clone(statement), name: None });
+                    let mut parse = Vec::new();
+                    statement.put_parse(&mut parse);
+                    self.exchange.to_server.extend(&parse);
+                }
+                let mut head = vec![b'B'];
+                head.extend_from_slice(&u32::try_from(total - 1).map_err(|_| Broken::Protocol)?.to_be_bytes());
+                frame::put_cstr(&mut head, bind.portal);
+                frame::put_cstr(&mut head, name);
+                self.exchange.to_server.extend(&head);
+                self.exchange.to_server.extend(bind.rest);
+                self.exchange.client_rest = next.total - come;
+                self.input.consume(come);
+            }
+            _ if next.total > KEPT_MESSAGE_MAX_BYTES => return Err(Broken::Protocol),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Remembers that a standby cannot serve a shape.
+    fn learn(&mut self, request: &Request, refused: Refused, node: NodeId) {
+        tracing::debug!(%node, ?refused, "a standby refused a request; it goes elsewhere");
+        if refused == Refused::ReadOnly {
+            self.correct_plan(request);
+        }
+        if refused == Refused::Leaving {
+            self.lease = None;
+            self.info.note_server(0);
+        } else if self.set.mode == crate::config::PoolMode::Transaction {
+            self.release(Instant::now());
+        }
+    }
+
+    /// The exchange broke: what the client is told depends on who is to blame.
+    fn break_off(&mut self, broken: Broken) -> SessionError {
+        if matches!(broken, Broken::Server { .. } | Broken::Protocol) {
+            self.cluster.reports.send(Report::ConnectionLost(self.lease_node));
+            self.lease = None;
+            self.info.note_server(0);
+        }
+        match broken {
+            Broken::Ordered(order) => SessionError::Ordered(order),
+            broken => broken.into(),
+        }
+    }
+
+    /// Tells the client of an error that ends its request but not its session.
+    fn survive(&mut self, request: &Request, error: &SessionError) {
+        self.input.consume(request.len);
+        self.set.stats.shard(self.worker.id).errors.fetch_add(1, Relaxed);
+        let status = self.lease.as_ref().map_or(TxStatus::Idle, |lease| lease.status);
+        let (detail, hint) = match error {
+            SessionError::Refused(refusal) => {
+                (refusal.detail.as_deref().unwrap_or_default(), refusal.hint.as_deref().unwrap_or_default())
+            }
+            _ => ("", ""),
+        };
+        self.exchange.say(|out| {
+            reply::error(out, Severity::Error, error.sqlstate(), &error.told(), detail, hint);
+            reply::ready_for_query(out, status);
+        });
+        let now = Instant::now();
+        if status == TxStatus::Idle {
+            self.end_transaction(now);
+            self.release(now);
+        }
+        self.enter(ClientState::Idle, now);
+    }
+
+    /// The request has been served: counts it, and lets go of the server if the transaction is over.
+    fn account(&mut self, began: Instant) {
+        let now = Instant::now();
+        let Some(lease) = &self.lease else { return };
+        let status = lease.status;
+        lease.pool().count_request();
+        self.after_discard();
+        if self.exchange.settings_changed
+            && let Some(lease) = &self.lease
+        {
+            self.settings = lease.settings.clone();
+        }
+        let shard = self.set.stats.shard(self.worker.id);
+        shard.queries.fetch_add(1, Relaxed);
+        shard.sent.fetch_add(self.exchange.received, Relaxed);
+        let counts = self.exchange.counts;
+        if counts != Counts::default() {
+            shard.client_parses.fetch_add(u64::from(counts.client_parses), Relaxed);
+            shard.server_parses.fetch_add(u64::from(counts.server_parses), Relaxed);
+            shard.binds.fetch_add(u64::from(counts.binds), Relaxed);
+        }
+        shard.query_time.observe(micros_between(began, now));
+        if !self.is_primary(self.lease_node) {
+            shard.standby_queries.fetch_add(1, Relaxed);
+        }
+        if status == TxStatus::Idle {
+            self.end_transaction(now);
+            self.release(now);
+            self.enter(ClientState::Idle, now);
+        } else {
+            self.enter(ClientState::IdleInTransaction, now);
+        }
+    }
+
+    fn end_transaction(&mut self, now: Instant) {
+        if let Some(since) = self.transaction.since {
+            let shard = self.set.stats.shard(self.worker.id);
+            shard.transactions.fetch_add(1, Relaxed);
+            shard.transaction_time.observe(micros_between(since, now));
+        }
+        if self.transaction.wrote {
+            self.mark = Mark::At(now);
+        }
+        if self.transaction.changed_catalog {
+            self.cluster.catalogs.refresh(&self.set.dbname);
+        }
+        self.transaction = OpenTransaction::default();
+        self.info.begin_transaction(0);
+    }
+
+    /// Forgets what never came to be, and what the client has just discarded.
+    fn after_discard(&mut self) {
+        for answer in self.exchange.answers.drain(..) {
+            if let Answer::Parse { name: Some(name), .. } | Answer::CloseAsParse { name } = answer {
+                self.prepared.remove(&name);
+            }
+        }
+        match self.exchange.discarded {
+            Discarded::Nothing => {}
+            Discarded::Statements => self.prepared.clear(),
+            Discarded::All => {
+                self.prepared.clear();
+                self.unnamed.id = 0;
+                self.bound_to_primary = false;
+            }
+        }
+        if !self.prepared.is_empty() || self.info.statements() > 0 {
+            self.info.note_statements(self.prepared.len());
+        }
+    }
+}
+
+fn micros_between(since: Instant, now: Instant) -> u64 {
+    u64::try_from(now.saturating_duration_since(since).as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The batch gives or takes away a name: doing it twice is not doing it once.
+fn defines_names(batch: &[u8]) -> bool {
+    messages(batch).any(|(tag, body, _)| match tag {
+        b'P' => body.first() != Some(&0),
+        b'C' => true,
+        _ => false,
+    })
+}
+
+struct OpenMessages {
+    /// Complete messages that may go on.
+    len: usize,
+    /// What may come after them.
+    flow: Flow,
+    /// The client says goodbye.
+    left: bool,
+}
+
+/// How much of what the client has sent belongs to the open flow.
+fn open_messages(bytes: &[u8], flow: Flow, simple: bool) -> OpenMessages {
+    let mut open = OpenMessages { len: 0, flow, left: false };
+    for (tag, _, whole) in messages(bytes) {
+        if open.flow == Flow::Closed {
+            break;
+        }
+        if tag == b'X' {
+            open.left = true;
+            break;
+        }
+        open.len += whole.len();
+        match tag {
+            // After a COPY by the extended protocol a Sync is still to come; by the simple one
+            // nothing is, and what comes then is the next request.
+            b'c' | b'f' if open.flow == Flow::CopyIn => {
+                open.flow = if simple { Flow::Closed } else { Flow::CopyDone };
+            }
+            b'S' | b'Q' | b'F' if open.flow != Flow::CopyIn => open.flow = Flow::Closed,
+            _ => {}
+        }
+    }
+    open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame::put(&mut out, tag, |out| out.extend_from_slice(body));
+        out
+    }
+
+    #[test]
+    fn an_open_batch_ends_with_its_sync() {
+        let bytes = [message(b'B', b"\0\0"), message(b'S', b""), message(b'Q', b"x\0")].concat();
+        let open = open_messages(&bytes, Flow::Batch, false);
+        assert_eq!((open.len, open.flow), (12, Flow::Closed));
+        let bytes = [message(b'd', b"1\n"), message(b'c', b""), message(b'Q', b"x\0")].concat();
+        let open = open_messages(&bytes, Flow::CopyIn, true);
+        assert_eq!((open.len, open.flow), (12, Flow::Closed));
+        let bytes = [message(b'S', b""), message(b'c', b""), message(b'S', b""), message(b'S', b"")].concat();
+        let open = open_messages(&bytes, Flow::CopyIn, false);
+        assert_eq!((open.len, open.flow), (15, Flow::Closed));
+    }
+
+    #[test]
+    fn a_batch_that_names_statements_is_done_once() {
+        assert!(!defines_names(&message(b'P', b"\0select 1\0\0\0")));
+        assert!(defines_names(&message(b'P', b"a\0select 1\0\0\0")));
+        assert!(defines_names(&message(b'C', b"Sa\0")));
+    }
+}

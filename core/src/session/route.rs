@@ -1,0 +1,291 @@
+//! Chooses the node for a request: knows its statements, finds their plan, executes it.
+
+use std::{rc::Rc, sync::Arc};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Mark, Session, WAIT_FOR_NODE_MAX,
+    choose::{Chooser, MustSee},
+    error::SessionError,
+    plans::PlanKey,
+    relay::Flow,
+    request::Request,
+    unit::messages,
+};
+use crate::{
+    facts::Facts,
+    id::NodeId,
+    plugin::{
+        input::{Phase, Transaction},
+        plan::{Destination, Hold, Plan},
+    },
+    sql::{Kind, shape::Shape},
+    wire::frontend::{Bind, Named, Parse, query_text},
+};
+
+impl Session {
+    /// The node that the request goes to.
+    pub(super) async fn route(&mut self, request: &Request, avoid: Option<NodeId>) -> Result<NodeId, SessionError> {
+        self.follow_generation();
+        if self.cluster.router.is_null() {
+            return self.primary().await;
+        }
+        let plan = self.plan(request);
+        if let Destination::Refuse(refusal) = &plan.destination {
+            return Err(SessionError::Refused(refusal.clone()));
+        }
+        if let Some(node) = self.held_node(avoid) {
+            return Ok(node);
+        }
+        let mut facts = self.cluster.facts.newest();
+        if self.chooser(&facts, avoid).waits_for_replay(&plan).is_some() {
+            facts = self.wait_for_replay(&plan, avoid).await;
+        }
+        let node = match self.chooser(&facts, avoid).choose(&plan) {
+            Some(node) => node,
+            None => self.primary().await?,
+        };
+        self.hold(&plan, node);
+        Ok(node)
+    }
+
+    /// The node that takes writes; while none is known, waits for one.
+    async fn primary(&self) -> Result<NodeId, SessionError> {
+        let deadline = Instant::now() + WAIT_FOR_NODE_MAX;
+        loop {
+            let newer = self.cluster.facts.changed();
+            let found = {
+                let facts = self.cluster.facts.load();
+                // A cluster of one node has its primary even when nobody may ask it.
+                facts.primary.or((facts.nodes.len() == 1).then_some(NodeId(0)))
+            };
+            if let Some(primary) = found {
+                return Ok(primary);
+            }
+            if timeout_at(deadline, newer).await.is_err() {
+                return Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() });
+            }
+        }
+    }
+
+    fn chooser<'a>(&'a mut self, facts: &'a Facts, avoid: Option<NodeId>) -> Chooser<'a> {
+        let own_writes = self.own_writes(facts);
+        Chooser { facts, set: &self.set, own_writes, affinity: self.info.pid, avoid }
+    }
+
+    /// What the session must see. Every commit that it has been told of before the primary was
+    /// sampled is within the position that the sample gave.
+    fn own_writes(&mut self, facts: &Facts) -> MustSee {
+        match self.mark {
+            Mark::None => MustSee::Nothing,
+            Mark::Position(position) => MustSee::Position(position),
+            Mark::At(wrote) => match facts.primary() {
+                Some(primary) if primary.sampled_at > wrote && primary.received.is_some() => {
+                    let position = primary.received.unwrap_or_default();
+                    self.mark = Mark::Position(position);
+                    MustSee::Position(position)
+                }
+                _ => MustSee::Unknown,
+            },
+        }
+    }
+
+    /// Waits, as long as the plan allows, for a standby to replay the session's writes.
+    async fn wait_for_replay(&mut self, plan: &Plan, avoid: Option<NodeId>) -> Arc<Facts> {
+        let cell = Arc::clone(&self.cluster.facts);
+        let mut deadline = None;
+        loop {
+            let newer = cell.changed();
+            let facts = cell.newest();
+            let Some(wait) = self.chooser(&facts, avoid).waits_for_replay(plan).map(|set| set.freshness.wait) else {
+                return facts;
+            };
+            let deadline = *deadline.get_or_insert_with(|| Instant::now() + wait);
+            cell.want_fresh();
+            if timeout_at(deadline, newer).await.is_err() {
+                return cell.newest();
+            }
+        }
+    }
+
+    fn held_node(&mut self, avoid: Option<NodeId>) -> Option<NodeId> {
+        let (node, until) = self.held?;
+        if avoid == Some(node) || until.is_some_and(|until| Instant::now() >= until) {
+            self.held = None;
+            return None;
+        }
+        Some(node)
+    }
+
+    fn hold(&mut self, plan: &Plan, node: NodeId) {
+        match plan.hold {
+            // A transaction stays where it is by itself.
+            Hold::Statement | Hold::Transaction => {}
+            Hold::Session => self.held = Some((node, None)),
+            Hold::For(time) => self.held = Some((node, Instant::now().checked_add(time))),
+        }
+    }
+
+    /// The plan for all of the request's statements together: where they differ, the primary.
+    fn plan(&mut self, request: &Request) -> Arc<Plan> {
+        if request.flow != Flow::Closed || request.rest > 0 {
+            self.transaction.wrote = true;
+            return Arc::new(Plan::primary("not-whole"));
+        }
+        let shapes = self.shapes(request);
+        // A function call, or what only the server can make sense of.
+        self.transaction.wrote |= shapes.is_empty();
+        let mut chosen: Option<Arc<Plan>> = None;
+        for shape in shapes {
+            self.note_effects(&shape);
+            let plan = self.plan_of(&shape);
+            match &chosen {
+                Some(other) if other.destination != plan.destination => return Arc::new(Plan::primary("mixed")),
+                Some(_) => {}
+                None => chosen = Some(plan),
+            }
+        }
+        if self.bound_to_primary {
+            return Arc::new(Plan::primary("session-state"));
+        }
+        chosen.unwrap_or_else(|| Arc::new(Plan::primary("no-statement")))
+    }
+
+    /// What a statement means for the rest of the transaction and of the session.
+    fn note_effects(&mut self, shape: &Shape) {
+        let traits = &shape.facts.traits;
+        let transaction = &mut self.transaction;
+        match shape.facts.kind {
+            Kind::Begin => transaction.read_only = traits.begins_read_only,
+            Kind::Commit | Kind::Rollback | Kind::Savepoint | Kind::Show => {}
+            _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
+        }
+        transaction.changed_catalog |= traits.changes_catalog;
+        let lasts = traits.session_state && self.set.mode == crate::config::PoolMode::Session;
+        self.bound_to_primary |= lasts && shape.facts.kind != Kind::Begin;
+    }
+
+    fn transaction_of(&self, shape: &Shape) -> Transaction {
+        Transaction {
+            phase: if shape.facts.kind == Kind::Begin { Phase::Opening } else { Phase::None },
+            read_only: self.transaction.read_only,
+            serializable: self.transaction.serializable,
+            wrote: false,
+        }
+    }
+
+    fn plan_of(&mut self, shape: &Rc<Shape>) -> Arc<Plan> {
+        let transaction = self.transaction_of(shape);
+        let facts = self.cluster.facts.load();
+        let key = PlanKey { class: self.class, shape: shape.id, transaction };
+        let valid_for = self.plans_valid_for(facts.epoch);
+        let mut plans = self.worker.plans.borrow_mut();
+        if let Some(plan) = plans.find(valid_for, &key) {
+            return plan;
+        }
+        let routed = self.cluster.router.route(&facts, &self.attributes, &shape.facts, transaction);
+        plans.keep(key, &routed.plan);
+        routed.plan
+    }
+
+    fn plans_valid_for(&self, epoch: u64) -> (u64, u64, usize) {
+        (self.generation, epoch, Arc::as_ptr(&self.cluster) as usize)
+    }
+
+    /// A standby has refused to run the request: its shapes go to the primary from now on.
+    pub(super) fn correct_plan(&mut self, request: &Request) {
+        let epoch = self.cluster.facts.load().epoch;
+        let valid_for = self.plans_valid_for(epoch);
+        for shape in self.shapes(request) {
+            let key = PlanKey { class: self.class, shape: shape.id, transaction: self.transaction_of(&shape) };
+            let mut plans = self.worker.plans.borrow_mut();
+            if plans.find(valid_for, &key).is_some() {
+                plans.correct(key, Arc::new(Plan::primary("standby-refused")));
+            }
+        }
+        self.transaction.wrote = true;
+    }
+
+    /// In a transaction nothing is routed, but it has to be known whether it wrote.
+    pub(super) fn note_in_transaction(&mut self, request: &Request) {
+        if self.cluster.router.is_null() {
+            return;
+        }
+        if request.flow != Flow::Closed || request.rest > 0 {
+            self.transaction.wrote = true;
+            return;
+        }
+        for shape in self.shapes(request) {
+            self.note_effects(&shape);
+        }
+    }
+
+    /// The shapes of the request's statements.
+    fn shapes(&mut self, request: &Request) -> ShapeList {
+        let catalog = self.cluster.catalogs.catalog(&self.set.dbname);
+        let mut shapes = self.worker.shapes.borrow_mut();
+        let mut found = ShapeList::default();
+        let mut parsed_unnamed = false;
+        for (tag, body, _) in messages(&self.input.filled()[..request.len]) {
+            match tag {
+                b'Q' => found.extend(query_text(body).map(|text| shapes.look_up(text, &catalog))),
+                b'P' => {
+                    let Some(parse) = Parse::read(body) else { continue };
+                    parsed_unnamed |= parse.name.is_empty();
+                    found.push(shapes.look_up(parse.text, &catalog));
+                }
+                b'B' | b'D' => {
+                    let name = match tag {
+                        b'B' => Bind::read(body).map(|bind| bind.statement),
+                        _ => Named::read(body).filter(|named| named.kind == b'S').map(|named| named.name),
+                    };
+                    match name {
+                        Some(b"") if !parsed_unnamed && self.unnamed.id != 0 => {
+                            let parse = Parse::read(self.unnamed.parse.get(5..).unwrap_or_default());
+                            found.extend(parse.map(|parse| shapes.look_up(parse.text, &catalog)));
+                        }
+                        Some(name) => {
+                            let Some(known) = self.prepared.find_mut(name) else { continue };
+                            if known.shape.is_none() || known.catalog_version != catalog.version() {
+                                known.shape = Some(shapes.look_up(&known.statement.text, &catalog));
+                                known.catalog_version = catalog.version();
+                            }
+                            found.extend(known.shape.clone());
+                        }
+                        None => {}
+                    }
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    /// Goes over to the running generation, between transactions.
+    fn follow_generation(&mut self) {
+        let generation = self.worker.shared.generation.load();
+        if generation.number == self.generation {
+            return;
+        }
+        self.generation = generation.number;
+        if let Some(set) = self.worker.shared.registry.find(&self.set.database, &self.set.user) {
+            self.set = set;
+        }
+        if let Some(cluster) = generation.clusters.get(&self.set.cluster) {
+            self.cluster = Arc::clone(cluster);
+        }
+        self.held = None;
+        self.classify();
+    }
+
+    /// Finds the session's class: what the policy may see of it.
+    pub(super) fn classify(&mut self) {
+        let attributes = self.cluster.router.class(&self.full_attributes);
+        self.class = self.worker.plans.borrow_mut().class(self.generation, &attributes);
+        self.attributes = Rc::new(attributes);
+    }
+}
+
+/// Nearly always one.
+type ShapeList = smallvec::SmallVec<[Rc<Shape>; 2]>;

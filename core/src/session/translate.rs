@@ -1,0 +1,203 @@
+//! Rewrites a client's messages for the server it was lent: statement names become ours, and what
+//! the server has not got yet is prepared first.
+//!
+//! Messages that need no change are copied in runs. Where the client's Parse or Close must not reach
+//! the server, a Close of a name that never exists takes its place: its answer keeps the order of
+//! answers, and an error before it skips it, just as it would have skipped the original.
+
+use std::sync::Arc;
+
+use super::{
+    prepared::{Prepared, PreparedStatements},
+    relay::{Answer, Exchange},
+    unit::messages,
+};
+use crate::{
+    server::{Server, statements::Statement},
+    wire::frontend::{Bind, Named, Parse, put_named},
+};
+
+/// A statement name that no Parse ever defines.
+const NOBODY: &[u8] = b"howdah_none";
+
+/// The unnamed statement of a session, kept because the next server may not have it.
+#[derive(Debug, Default)]
+pub struct Unnamed {
+    /// Unique in this process, 0 while there is none.
+    pub id: u64,
+    /// The Parse message that made it.
+    pub parse: Vec<u8>,
+}
+
+/// Everything that one request's translation touches.
+pub struct Translator<'a> {
+    /// The server it is for.
+    pub server: &'a mut Server,
+    /// The session's statements.
+    pub prepared: &'a mut PreparedStatements,
+    /// The session's unnamed statement.
+    pub unnamed: &'a mut Unnamed,
+    /// Where it is written to.
+    pub exchange: &'a mut Exchange,
+    /// `max_prepared_statements`; 0 leaves names alone.
+    pub max_prepared: usize,
+    /// For ids of unnamed statements.
+    pub next_unnamed: &'a mut u64,
+}
+
+impl Translator<'_> {
+    /// Translates complete messages.
+    pub fn translate(&mut self, bytes: &[u8]) {
+        let mut run = 0;
+        let mut at = 0;
+        for (tag, body, whole) in messages(bytes) {
+            let replaced = match tag {
+                b'P' => self.parse(body, whole, &bytes[run..at]),
+                b'B' => self.bind(body, &bytes[run..at]),
+                b'D' => self.describe(body, &bytes[run..at]),
+                b'C' => self.close(body, &bytes[run..at]),
+                b'Q' | b'F' => {
+                    self.server.unnamed = 0;
+                    false
+                }
+                _ => false,
+            };
+            at += whole.len();
+            if replaced {
+                run = at;
+            }
+        }
+        self.exchange.to_server.extend(&bytes[run..at]);
+    }
+
+    /// Appends messages of ours behind those of the client's that came before.
+    fn put(&mut self, before: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let mut out = Vec::with_capacity(256);
+        write(&mut out);
+        self.exchange.to_server.extend(before);
+        self.exchange.to_server.extend(&out);
+    }
+
+    fn parse(&mut self, body: &[u8], whole: &[u8], before: &[u8]) -> bool {
+        let Some(parse) = Parse::read(body) else {
+            self.exchange.answers.push_back(Answer::Pass);
+            return false;
+        };
+        if parse.name.is_empty() {
+            *self.next_unnamed += 1;
+            self.unnamed.id = *self.next_unnamed;
+            self.unnamed.parse.clear();
+            self.unnamed.parse.extend_from_slice(whole);
+            self.server.unnamed = self.unnamed.id;
+        }
+        if parse.name.is_empty() || self.max_prepared == 0 {
+            self.exchange.answers.push_back(Answer::Pass);
+            return false;
+        }
+        if let Some(known) = self.prepared.find(parse.name) {
+            // The server has to refuse it as a duplicate, so it gets the name twice.
+            let known = Arc::clone(&known.statement);
+            self.exchange.to_server.extend(before);
+            self.ensure(&known);
+            self.exchange.answers.push_back(Answer::Pass);
+            self.put(&[], |out| known.put_parse(out));
+            return true;
+        }
+        self.exchange.counts.client_parses += 1;
+        let statement = Statement::interned(&parse);
+        self.prepared
+            .insert(parse.name, Prepared { statement: Arc::clone(&statement), shape: None, catalog_version: 0 });
+        if self.server.statements.touch(statement.id) {
+            self.exchange.answers.push_back(Answer::CloseAsParse { name: parse.name.into() });
+            self.put(before, |out| put_named(out, b'C', NOBODY));
+        } else {
+            self.exchange.to_server.extend(before);
+            self.prepare(&statement, Some(parse.name));
+        }
+        true
+    }
+
+    /// Has the server prepare a statement that it has not got.
+    fn prepare(&mut self, statement: &Arc<Statement>, name: Option<&[u8]>) {
+        self.exchange.counts.server_parses += 1;
+        if let Some(evicted) = self.server.statements.insert(statement, self.max_prepared) {
+            self.exchange.answers.push_back(Answer::Swallow);
+            self.put(&[], |out| put_named(out, b'C', &evicted.name));
+        }
+        self.server.info.note_statements(self.server.statements.len());
+        self.exchange.answers.push_back(Answer::Parse { statement: Arc::clone(statement), name: name.map(Into::into) });
+        self.put(&[], |out| statement.put_parse(out));
+    }
+
+    fn ensure(&mut self, statement: &Arc<Statement>) {
+        if !self.server.statements.touch(statement.id) {
+            self.prepare(statement, None);
+        }
+    }
+
+    /// Makes sure that the server has this session's unnamed statement. True if `before` was written.
+    fn ensure_unnamed(&mut self, before: &[u8]) -> bool {
+        if self.unnamed.id == 0 || self.server.unnamed == self.unnamed.id {
+            return false;
+        }
+        self.server.unnamed = self.unnamed.id;
+        self.exchange.answers.push_back(Answer::Swallow);
+        self.exchange.to_server.extend(before);
+        self.exchange.to_server.extend(&self.unnamed.parse);
+        true
+    }
+
+    /// The statement behind a client's name, if names are ours.
+    fn known(&self, name: &[u8]) -> Option<Arc<Statement>> {
+        self.prepared.find(name).map(|prepared| Arc::clone(&prepared.statement))
+    }
+
+    fn bind(&mut self, body: &[u8], before: &[u8]) -> bool {
+        self.exchange.counts.binds += 1;
+        let Some(bind) = Bind::read(body) else { return false };
+        if bind.statement.is_empty() {
+            if self.ensure_unnamed(before) {
+                self.put(&[], |out| bind.put_renamed(out, b""));
+                return true;
+            }
+            return false;
+        }
+        let Some(statement) = self.known(bind.statement) else { return false };
+        self.exchange.to_server.extend(before);
+        self.ensure(&statement);
+        self.put(&[], |out| bind.put_renamed(out, &statement.name));
+        true
+    }
+
+    fn describe(&mut self, body: &[u8], before: &[u8]) -> bool {
+        let Some(Named { kind: b'S', name }) = Named::read(body) else { return false };
+        if name.is_empty() {
+            if self.ensure_unnamed(before) {
+                self.put(&[], |out| put_named(out, b'D', b""));
+                return true;
+            }
+            return false;
+        }
+        let Some(statement) = self.known(name) else { return false };
+        self.exchange.to_server.extend(before);
+        self.ensure(&statement);
+        self.put(&[], |out| put_named(out, b'D', &statement.name));
+        true
+    }
+
+    fn close(&mut self, body: &[u8], before: &[u8]) -> bool {
+        self.exchange.answers.push_back(Answer::Pass);
+        let Some(Named { kind: b'S', name }) = Named::read(body) else { return false };
+        if name.is_empty() {
+            self.unnamed.id = 0;
+            self.server.unnamed = 0;
+            return false;
+        }
+        if self.max_prepared == 0 {
+            return false;
+        }
+        self.prepared.remove(name);
+        self.put(before, |out| put_named(out, b'C', NOBODY));
+        true
+    }
+}

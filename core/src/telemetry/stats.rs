@@ -1,0 +1,129 @@
+//! Counters of one (database, user), each worker its own so that they share no cache line.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::histogram::{Histogram, Snapshot};
+
+/// One worker's share.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Shard {
+    /// Transactions that ended.
+    pub transactions: AtomicU64,
+    /// Requests that were answered.
+    pub queries: AtomicU64,
+    /// Bytes from clients.
+    pub received: AtomicU64,
+    /// Bytes to clients.
+    pub sent: AtomicU64,
+    /// Servers that were lent.
+    pub assignments: AtomicU64,
+    /// Parse messages of clients for named statements.
+    pub client_parses: AtomicU64,
+    /// Parse messages to servers for named statements.
+    pub server_parses: AtomicU64,
+    /// Bind messages of clients.
+    pub binds: AtomicU64,
+    /// Logins.
+    pub logins: AtomicU64,
+    /// Requests that were sent to a standby.
+    pub standby_queries: AtomicU64,
+    /// Requests that a standby refused and the primary took over.
+    pub rerouted: AtomicU64,
+    /// ErrorResponses of our own.
+    pub errors: AtomicU64,
+    /// Time in transactions.
+    pub transaction_time: Histogram,
+    /// Time at servers.
+    pub query_time: Histogram,
+    /// Time in line for a server.
+    pub wait_time: Histogram,
+}
+
+/// The sum of all shards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of a shard")]
+pub struct Totals {
+    pub transactions: u64,
+    pub queries: u64,
+    pub received: u64,
+    pub sent: u64,
+    pub assignments: u64,
+    pub client_parses: u64,
+    pub server_parses: u64,
+    pub binds: u64,
+    pub logins: u64,
+    pub standby_queries: u64,
+    pub rerouted: u64,
+    pub errors: u64,
+    pub transaction_time: Snapshot,
+    pub query_time: Snapshot,
+    pub wait_time: Snapshot,
+}
+
+/// Counters of one (database, user).
+#[derive(Debug)]
+pub struct Stats {
+    shards: Box<[Shard]>,
+}
+
+impl Stats {
+    /// Zeros, for that many workers.
+    pub fn new(workers: usize) -> Self {
+        Self { shards: (0..workers.max(1)).map(|_| Shard::default()).collect() }
+    }
+
+    /// The share of a worker.
+    #[inline]
+    pub fn shard(&self, worker: usize) -> &Shard {
+        &self.shards[worker % self.shards.len()]
+    }
+
+    /// The sum of all shards.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for shard in &self.shards {
+            totals.add(shard);
+        }
+        totals
+    }
+}
+
+impl Totals {
+    /// Adds those of another (database, user).
+    pub fn merge(&mut self, other: &Self) {
+        self.transactions += other.transactions;
+        self.queries += other.queries;
+        self.received += other.received;
+        self.sent += other.sent;
+        self.assignments += other.assignments;
+        self.client_parses += other.client_parses;
+        self.server_parses += other.server_parses;
+        self.binds += other.binds;
+        self.logins += other.logins;
+        self.standby_queries += other.standby_queries;
+        self.rerouted += other.rerouted;
+        self.errors += other.errors;
+        self.transaction_time.merge(&other.transaction_time);
+        self.query_time.merge(&other.query_time);
+        self.wait_time.merge(&other.wait_time);
+    }
+
+    fn add(&mut self, shard: &Shard) {
+        self.transactions += shard.transactions.load(Relaxed);
+        self.queries += shard.queries.load(Relaxed);
+        self.received += shard.received.load(Relaxed);
+        self.sent += shard.sent.load(Relaxed);
+        self.assignments += shard.assignments.load(Relaxed);
+        self.client_parses += shard.client_parses.load(Relaxed);
+        self.server_parses += shard.server_parses.load(Relaxed);
+        self.binds += shard.binds.load(Relaxed);
+        self.logins += shard.logins.load(Relaxed);
+        self.standby_queries += shard.standby_queries.load(Relaxed);
+        self.rerouted += shard.rerouted.load(Relaxed);
+        self.errors += shard.errors.load(Relaxed);
+        shard.transaction_time.add_to(&mut self.transaction_time);
+        shard.query_time.add_to(&mut self.query_time);
+        shard.wait_time.add_to(&mut self.wait_time);
+    }
+}

@@ -1,0 +1,15 @@
+//! Every promise of the README has a file here.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod causal_reads;
+mod cluster_facts;
+mod console;
+mod drivers;
+mod garbage;
+mod hot_swap;
+mod lag_flapping;
+mod login;
+mod many_clients;
+mod own_cluster;
+mod pgbench;
+mod pools;

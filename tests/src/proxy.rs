@@ -1,0 +1,62 @@
+//! The proxy in front of a cluster, for one test.
+
+use std::ops::{Deref, DerefMut};
+
+use howdah::demo::{PgCluster, ProxyConfig, ProxyProcess, Psql, ServerFolder, account::Account, ports};
+
+use crate::program;
+
+/// A running proxy with a folder of its own; both go when it is dropped.
+///
+/// It is a [`ProxyProcess`] too: `port`, `rewrite`, `signal`, `wait_for_log` … are there.
+pub struct Proxy {
+    process: ProxyProcess,
+    client: Psql,
+    _folder: ServerFolder,
+}
+
+impl Proxy {
+    /// In front of the cluster, with the default policy and what the test changes of the configuration.
+    pub fn start(cluster: &PgCluster, change: impl FnOnce(ProxyConfig) -> ProxyConfig) -> Self {
+        let port = ports::free_port().expect("a free port");
+        Self::try_start(cluster, change(ProxyConfig::for_cluster(cluster, port))).expect("the proxy starts")
+    }
+
+    /// The same with a finished configuration, which may be one that is refused.
+    pub fn try_start(cluster: &PgCluster, config: ProxyConfig) -> Result<Self, howdah::demo::ClusterError> {
+        let folder = ServerFolder::make(None, Account::Own).expect("a folder for the proxy");
+        let process = ProxyProcess::start(&program::howdah(), folder.path(), &config)?;
+        let client = cluster.primary().client().port(process.port());
+        Ok(Self { process, client, _folder: folder })
+    }
+
+    /// psql through the proxy, as the superuser in `postgres` unless pointed elsewhere.
+    pub fn client(&self) -> Psql {
+        self.client.clone()
+    }
+
+    /// psql on the console.
+    pub fn console(&self) -> Psql {
+        self.client.database("howdah")
+    }
+
+    /// Writes another configuration and has the console load it; what the console says when it refuses.
+    pub fn reload(&self, config: &ProxyConfig) -> Result<(), String> {
+        self.process.rewrite(config).expect("the configuration can be written");
+        self.console().ask("RELOAD").map(drop).map_err(|error| error.to_string())
+    }
+}
+
+impl Deref for Proxy {
+    type Target = ProxyProcess;
+
+    fn deref(&self) -> &ProxyProcess {
+        &self.process
+    }
+}
+
+impl DerefMut for Proxy {
+    fn deref_mut(&mut self) -> &mut ProxyProcess {
+        &mut self.process
+    }
+}

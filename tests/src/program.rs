@@ -12,10 +12,12 @@ const HOW: &str = "run `cargo build --release --workspace` first, or `cargo xtas
 /// The `howdah` beside the tests. Panics when there is none, or one that is older than the library it is made of.
 pub fn howdah() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows where it is");
-    let deps = test.parent().expect("a file is in a folder");
-    let program = deps.with_file_name("howdah");
+    let folder = test.parent().expect("a file is in a folder");
+    // Tests are in `deps`, the benchmark is beside the proxy.
+    let profile = if folder.ends_with("deps") { folder.parent().expect("deps is in a folder") } else { folder };
+    let program = profile.join("howdah");
     let built = modified(&program).unwrap_or_else(|| panic!("there is no {}: {HOW}", program.display()));
-    let is_newer = newest_library(deps).is_some_and(|library| library > built);
+    let is_newer = newest_library(&profile.join("deps")).is_some_and(|library| library > built);
     assert!(!is_newer, "{} is older than its library: {HOW}", program.display());
     program
 }

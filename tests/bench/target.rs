@@ -107,6 +107,7 @@ fn howdah(bed: &Bed, name: &str, program: &Path, policy: Policy, scram: bool) ->
         let port = ports::free_port().context("no port is free")?;
         let mut config = ProxyConfig::for_cluster(&bed.cluster, port)
             .set("workers", "1")
+            .set("pool_mode", "\"transaction\"")
             .set("default_pool_size", &POOL_SIZE.to_string())
             .set("max_client_conn", &CLIENTS_MAX.to_string());
         if policy == Policy::None {

@@ -25,11 +25,12 @@ impl Session {
             }
             self.park();
         }
-        if let Some(at) = self.parked.iter().position(|(parked, _)| *parked == node) {
+        if let Some(at) = self.parked_at(node) {
             self.lease = Some(self.parked.swap_remove(at).1);
         } else {
             let lease = match self.pool_of(node)?.try_checkout(self.worker.id) {
                 Some(lease) => lease,
+                None if self.unpark_primary(node) => return self.bring_up_to_date().await,
                 None => self.wait_in_line(node, now).await?,
             };
             self.lease = Some(lease);
@@ -42,6 +43,31 @@ impl Session {
         }
         self.check_alive(now).await?;
         self.bring_up_to_date().await
+    }
+
+    fn parked_at(&self, node: NodeId) -> Option<usize> {
+        self.parked.iter().position(|(parked, _)| *parked == node)
+    }
+
+    /// In session mode a session may hold servers of several nodes. Nobody waits for one while
+    /// holding another that others wait for: servers of standbys go back, and whoever has one of the
+    /// primary makes do with it. True if the primary's is the session's server now.
+    fn unpark_primary(&mut self, wanted: NodeId) -> bool {
+        let primary = self.cluster.facts.load().primary;
+        for (node, lease) in std::mem::take(&mut self.parked) {
+            if Some(node) == primary {
+                self.parked.push((node, lease));
+            } else {
+                super::recover::clean_up(lease, true, self.reset_query());
+            }
+        }
+        let Some((node, lease)) = self.parked.pop() else { return false };
+        debug_assert_ne!(node, wanted, "a server that is parked is not waited for");
+        self.info.note_server(lease.info.id);
+        lease.info.went_to(u64::from(self.info.pid));
+        self.lease = Some(lease);
+        self.lease_node = node;
+        true
     }
 
     fn pool_of(&self, node: NodeId) -> Result<std::sync::Arc<crate::pool::Pool>, SessionError> {

@@ -57,8 +57,7 @@ fn sessions_that_want_servers_of_several_nodes_never_wait_for_each_other_in_a_ci
     let primary = cluster.primary();
     let load = |port: u16, arguments: &str| Load { database: database.clone(), ..Load::new(port, arguments) };
     load(primary.port, "-i -q -s 1").run(primary).unwrap();
-    let proxy =
-        Proxy::start(cluster, |config| config.set("pool_mode", "\"session\"").set("default_pool_size", "2"));
+    let proxy = Proxy::start(cluster, |config| config.set("pool_mode", "\"session\"").set("default_pool_size", "2"));
 
     let mixed = load(proxy.port(), "-c 8 -t 50 -b select-only@3 -b tpcb-like@1").run(primary).unwrap();
 

@@ -36,6 +36,8 @@ pub struct PoolLimits {
     pub wait_timeout: Duration,
     /// When a waiting client is told so; zero = never.
     pub wait_notify: Duration,
+    /// How long a failed login makes the pool careful: one attempt at a time.
+    pub login_retry: Duration,
     /// Age at which a server is closed once it is idle; zero = never.
     pub lifetime: Duration,
     /// Idleness after which a server is closed; zero = never.

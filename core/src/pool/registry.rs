@@ -283,6 +283,7 @@ fn limits_of(config: &Config, entry: &Database, user: &str) -> PoolLimits {
         reserve_timeout: config.reserve_pool_timeout,
         wait_timeout: config.query_wait_timeout,
         wait_notify: config.query_wait_notify,
+        login_retry: config.server_login_retry,
         lifetime: config.server_lifetime,
         idle_timeout: config.server_idle_timeout,
         check_delay: config.server_check_delay,

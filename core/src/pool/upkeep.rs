@@ -13,8 +13,7 @@ impl Pool {
         let limits = self.limits().clone();
         let mut closing = Vec::new();
         let mut line = self.lock();
-        // A pool whose last attempt failed gets another one when somebody asks again.
-        line.failing_since = line.failing_since.filter(|since| now - *since < limits.wait_notify.max(RETRY_AFTER));
+        line.failing_since = line.failing_since.filter(|since| now - *since < limits.login_retry);
         let mut spare = line.open.saturating_sub(limits.min_size);
         if let Some(idle) = line.idle.get_mut(worker) {
             let mut kept = Vec::with_capacity(idle.len());
@@ -43,6 +42,3 @@ impl Pool {
         self.open_more(0);
     }
 }
-
-/// How long a failed attempt to connect makes the pool careful.
-const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);

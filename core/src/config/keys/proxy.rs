@@ -218,7 +218,7 @@ const TIMES: &[Key] = &[
         "server_login_retry",
         TIME,
         "15",
-        "After a failed login to a node no other is tried for this long; clients get the error at once.",
+        "After a failed login only one attempt at a time is made for this long; clients get its error at once.",
     )
     .shown(|c| seconds(c.server_login_retry)),
     Key::new("query_timeout", TIME, "0", "A query that takes longer is cancelled. 0: no limit.")

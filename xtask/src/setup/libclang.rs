@@ -82,10 +82,15 @@ fn installed() -> Option<PathBuf> {
 fn has_library(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.any(|name| {
-        let is_c_library = name.starts_with("libclang.") || name.starts_with("libclang-");
-        is_c_library && (name.contains(".so") || name.ends_with(".dylib"))
-    })
+    names.any(|name| is_c_library(&name))
+}
+
+/// `libclang.so.1` and `libclang-14.so.14` are; `libclang-cpp.so.14`, which comes with other packages, is not.
+fn is_c_library(file: &str) -> bool {
+    let Some(rest) = file.strip_prefix("libclang") else { return false };
+    let named =
+        rest.starts_with('.') || rest.strip_prefix('-').is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+    named && (rest.contains(".so") || rest.ends_with(".dylib"))
 }
 
 /// `/usr/lib/llvm-14/lib` is version 14.

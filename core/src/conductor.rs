@@ -44,6 +44,10 @@ struct Watch {
 }
 
 impl CatalogSource for Catalogs {
+    fn changes(&self) -> u64 {
+        self.changes()
+    }
+
     fn catalog(&self, dbname: &str) -> Arc<Catalog> {
         self.get(dbname)
     }

@@ -9,6 +9,7 @@ pub mod app;
 pub mod ask;
 pub mod auth;
 pub mod client;
+pub mod clock;
 pub mod conductor;
 pub mod config;
 pub mod control;

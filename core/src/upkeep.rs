@@ -5,8 +5,9 @@ use std::{rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
+    clock::Moment,
     config::Config,
-    session::info::{ClientInfo, ClientState, Order, micros},
+    session::info::{ClientInfo, ClientState, Order},
     worker::Worker,
 };
 
@@ -58,7 +59,7 @@ fn has_limits(config: &Config) -> bool {
 }
 
 fn keep_limits(worker: &Worker, config: &Config) {
-    let now = micros();
+    let now = Moment::now().micros();
     for client in worker.shared.clients.list() {
         if usize::from(client.worker) == worker.id
             && !client.console

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::{
-    generation::Generation,
+    generation::{Generation, last_catalog::LastCatalog},
     operate::Commands,
     pool::Registry,
     session::{info::Clients, plans::PlanCache},
@@ -97,6 +97,8 @@ pub struct Worker {
     pub shapes: RefCell<Shapes>,
     /// The plans of shapes seen on this thread.
     pub plans: RefCell<PlanCache>,
+    /// The catalog that was used last on this thread.
+    pub last_catalog: RefCell<LastCatalog>,
     /// For ids of unnamed statements, unique in the process.
     pub next_unnamed: Cell<u64>,
 }
@@ -110,6 +112,7 @@ impl Worker {
             shared,
             shapes: RefCell::new(shapes),
             plans: RefCell::default(),
+            last_catalog: RefCell::default(),
             next_unnamed: Cell::new((id as u64) << 48),
         }
     }

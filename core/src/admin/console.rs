@@ -5,10 +5,7 @@
 
 use std::{future::poll_fn, io, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout},
-};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
 use super::{
     command::{self, Command, CommandError, TEXT_MAX_BYTES, setting::SERVER_VERSION},
@@ -19,12 +16,13 @@ use super::{
 };
 use crate::{
     client::{ClientHello, ConsoleRole, greet},
+    clock::Moment,
     net::{
         messages::{Inbox, send},
         stream::Stream,
     },
     operate::Ending,
-    session::info::{CANCEL_KEY_BYTES, ClientInfo, ClientState, NewClient, Order, micros_at},
+    session::info::{CANCEL_KEY_BYTES, ClientInfo, ClientState, NewClient, Order},
     shutdown::{Phase, Shutdown},
     wire::{
         frontend::{self, Parse, query_text},
@@ -244,7 +242,7 @@ impl Console {
         let shutdown = &context.worker.shared.shutdown;
         // A cancel request that came too late is not for this command.
         self.info.obeyed(Order::Query);
-        self.info.enter(ClientState::Active, micros_at(Instant::now()));
+        self.info.enter(ClientState::Active, Moment::now());
         let mut work = pin!(execute::run(&context, command));
         let outcome = loop {
             let room = self.inbox.unused().len() < READ_AHEAD_MAX_BYTES;
@@ -264,7 +262,7 @@ impl Console {
                 }
             }
         };
-        self.info.enter(ClientState::Idle, micros_at(Instant::now()));
+        self.info.enter(ClientState::Idle, Moment::now());
         outcome
     }
 

@@ -31,6 +31,10 @@ use crate::{
 struct NoCatalog;
 
 impl CatalogSource for NoCatalog {
+    fn changes(&self) -> u64 {
+        0
+    }
+
     fn catalog(&self, _: &str) -> Arc<Catalog> {
         Arc::new(Catalog::empty())
     }

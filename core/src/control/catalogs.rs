@@ -12,7 +12,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -84,6 +84,12 @@ impl Catalogs {
         }
     }
 
+    /// Changes when an answer of [`get`](Self::get) may have changed, and at least once in a refresh
+    /// interval: whoever keeps an answer asks again then, and so tells that it is in use.
+    pub fn changes(&self) -> u64 {
+        self.shelf.changes.load(Ordering::Acquire)
+    }
+
     /// Has a catalog read again soon: a statement that changed it has been committed.
     pub fn refresh(&self, database: &str) {
         if let Some(book) = self.shelf.books.load().get(database) {
@@ -106,6 +112,7 @@ type Books = HashMap<Arc<str>, Arc<Book>, RandomState>;
 struct Shelf {
     books: ArcSwap<Books>,
     empty: Arc<Catalog>,
+    changes: AtomicU64,
     wishes: Notify,
 }
 
@@ -121,7 +128,12 @@ impl Shelf {
             }
             books
         });
+        self.count_change();
         self.wishes.notify_one();
+    }
+
+    fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     fn remove(&self, database: &str) {
@@ -130,6 +142,7 @@ impl Shelf {
             books.remove(database);
             books
         });
+        self.count_change();
     }
 }
 
@@ -209,6 +222,7 @@ impl<D: Dial, F: Fn(&str) -> Option<ServerTarget> + Send + Sync + 'static> Libra
     async fn attend(&mut self, database: &Arc<str>, book: &Book) {
         let wanted = book.wanted.swap(false, Ordering::Relaxed);
         let used = book.used.swap(false, Ordering::Relaxed);
+        self.shelf.count_change();
         let before = self.visits.get(database).cloned();
         if !wanted && !used {
             return self.pass_over(database);
@@ -221,7 +235,10 @@ impl<D: Dial, F: Fn(&str) -> Option<ServerTarget> + Send + Sync + 'static> Libra
         match outcome {
             // The same content keeps its identity, and with it what was concluded from it.
             Ok(catalog) if catalog.version() == book.catalog.load().version() => {}
-            Ok(catalog) => book.catalog.store(Arc::new(catalog)),
+            Ok(catalog) => {
+                book.catalog.store(Arc::new(catalog));
+                self.shelf.count_change();
+            }
             Err(_) => book.wanted.store(true, Ordering::Relaxed),
         }
         let told = before.and_then(|visit| visit.complaint);

@@ -1,9 +1,10 @@
 //! One immutable configuration together with its instantiated policies, swapped as a whole.
 //!
 //! [`builder`] makes one beside the running one; nothing of the running one changes until the new
-//! one is complete.
+//! one is complete. [`last_catalog`] spares sessions most look-ups.
 
 pub mod builder;
+pub mod last_catalog;
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
@@ -57,6 +58,10 @@ pub struct ClusterRuntime {
 
 /// Where the catalog of a database is read; never waits.
 pub trait CatalogSource: Send + Sync {
+    /// Changes when any [`catalog`](Self::catalog) may have, and now and then for those who keep one,
+    /// so that it is known which are in use.
+    fn changes(&self) -> u64;
+
     /// What is known of a database, by its name on the servers; the empty catalog until it is read.
     fn catalog(&self, dbname: &str) -> Arc<Catalog>;
 

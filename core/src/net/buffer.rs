@@ -3,7 +3,7 @@
 //! A session holds a buffer only while bytes are on their way through it, so an idle client costs
 //! none, and the buffer that was used last, still in the processor's cache, is used next.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// What one read asks for, and what a buffer holds before it grows: large enough that a COPY is
 /// moved in few system calls.
@@ -14,6 +14,8 @@ const IDLE_MAX: usize = 128;
 
 thread_local! {
     static IDLE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// For messages that are composed before they are appended.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A run of bytes: filled at its end, taken from its start.
@@ -101,6 +103,9 @@ impl Buffer {
 
     /// Appends `bytes`, growing as needed.
     pub fn extend(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
         while self.room().len() < bytes.len() {
             let grown = (self.len() + bytes.len()).next_power_of_two().max(BUFFER_BYTES);
             self.make_room();
@@ -110,8 +115,16 @@ impl Buffer {
         }
         self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
-        if self.start == self.end {
-            self.release();
+    }
+
+    /// Appends what `write` writes.
+    pub fn extend_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut written = SCRATCH.take();
+        write(&mut written);
+        self.extend(&written);
+        if written.capacity() <= BUFFER_BYTES {
+            written.clear();
+            SCRATCH.set(written);
         }
     }
 

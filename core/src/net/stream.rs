@@ -6,7 +6,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -186,6 +186,41 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Writes what the socket takes at once; answers how much that was. Nothing under TLS, and nothing
+    /// when the socket is broken: the next ordinary write tells how.
+    #[inline]
+    pub fn write_at_once(&self, bytes: &[u8]) -> usize {
+        let written = match self {
+            Self::Tcp(tcp) => tcp.try_write(bytes),
+            Self::Unix(unix) => unix.try_write(bytes),
+            Self::TlsClient(_) | Self::TlsServer(_) => Ok(0),
+        };
+        written.unwrap_or(0)
+    }
+
+    /// Whether the peer has sent nothing and not closed. For a stream on which nobody waits: costs a
+    /// look at a flag, and a system call only when something has happened.
+    #[inline]
+    pub fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Self::Tcp(tcp) => tcp.try_read(&mut byte),
+            Self::Unix(unix) => unix.try_read(&mut byte),
+            Self::TlsClient(_) | Self::TlsServer(_) => return self.is_quiet_under_tls(),
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn is_quiet_under_tls(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        if self.poll_read_ready(&mut context).is_pending() {
+            return true;
+        }
+        // Readiness may be a left-over of the last read; only a read tells.
+        let mut byte = [0];
+        Pin::new(self).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 
     /// The stream without its runtime. Under TLS the session's state stays as it is.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Pool;
 use crate::{
+    clock::Moment,
     id::PoolKey,
     server::{ConnectError, Server},
 };
@@ -61,8 +62,16 @@ impl Lease {
         &self.pool
     }
 
+    /// What to ask a server that was idle for so long that it may have died unnoticed.
+    #[inline]
+    pub fn due_check(&self, now: Moment) -> Option<String> {
+        let limits = self.pool.limits();
+        let query = limits.check_query.as_ref()?;
+        (now.since(self.idle_since) >= limits.check_delay).then(|| query.clone())
+    }
+
     /// Gives the server back, for the next in line.
-    pub fn give_back(mut self, now: Instant) {
+    pub fn give_back(mut self, now: Moment) {
         let Some(mut server) = self.server.take() else { return };
         self.pool.count_free();
         if !self.pool.takes_back(&server, now) {

@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{CheckoutError, Quota, worker};
 use crate::{
+    clock::Moment,
     id::PoolKey,
     server::{self, ConnectError, Server, ServerTarget},
 };
@@ -215,10 +216,9 @@ impl Pool {
     }
 
     /// Whether a server that came back may be used again.
-    pub(super) fn takes_back(&self, server: &Server, now: Instant) -> bool {
+    pub(super) fn takes_back(&self, server: &Server, now: Moment) -> bool {
         let limits = self.limits.load();
-        server.age == self.age.load(Relaxed)
-            && (limits.lifetime.is_zero() || now.saturating_duration_since(server.born) < limits.lifetime)
+        server.age == self.age.load(Relaxed) && (limits.lifetime.is_zero() || now.since(server.born) < limits.lifetime)
     }
 
     /// Hands a server to the first in line, or keeps it.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Pool;
+use crate::clock::Moment;
 
 impl Pool {
     /// One round of upkeep, by one worker for its own servers. `in_use` says that clients of the
     /// pool are connected, so that `min_pool_size` applies.
     pub fn upkeep(self: &Arc<Self>, worker: usize, now: Instant, in_use: bool) {
         let limits = self.limits().clone();
+        let moment = Moment::now();
         let mut closing = Vec::new();
         let mut line = self.lock();
         line.failing_since = line.failing_since.filter(|since| now - *since < limits.login_retry);
@@ -18,8 +20,8 @@ impl Pool {
         if let Some(idle) = line.idle.get_mut(worker) {
             let mut kept = Vec::with_capacity(idle.len());
             for mut server in idle.drain(..) {
-                let idle_for = now.saturating_duration_since(server.idle_since);
-                let age = now.saturating_duration_since(server.born);
+                let idle_for = moment.since(server.idle_since);
+                let age = moment.since(server.born);
                 let expired = !limits.lifetime.is_zero() && age >= limits.lifetime;
                 let unused = !limits.idle_timeout.is_zero() && idle_for >= limits.idle_timeout && spare > 0;
                 if unused {

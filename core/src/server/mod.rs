@@ -21,16 +21,14 @@ use std::{
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use self::{info::ServerInfo, settings::Settings, statements::Statements};
 use crate::{
+    clock::Moment,
     id::PoolKey,
     net::{buffer::Buffer, stream::Stream},
     wire::{backend::parameter_status, frame, frontend::put_query, reply::TxStatus},
@@ -53,9 +51,9 @@ pub struct Server {
     /// The pool's age when it was opened.
     pub age: u64,
     /// When it was opened.
-    pub born: Instant,
+    pub born: Moment,
     /// When it was last given back.
-    pub idle_since: Instant,
+    pub idle_since: Moment,
     /// What it reported at login.
     pub reported: Arc<[(String, String)]>,
     worker: usize,
@@ -109,7 +107,7 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
     if !login.unread.is_empty() {
         return Err(ConnectError::Protocol("something after the login that nobody asked for"));
     }
-    let now = Instant::now();
+    let now = Moment::now();
     let tls = login.stream.is_tls();
     let info = ServerInfo::register(opening.pool, opening.target, login.pid, login.key, opening.age, tls);
     let mut server = Box::new(Server {
@@ -148,14 +146,9 @@ impl Server {
     }
 
     /// Nothing has come that nobody asked for: it still lives.
+    #[inline]
     pub fn is_quiet(&mut self) -> bool {
-        let mut context = Context::from_waker(Waker::noop());
-        if self.stream.poll_read_ready(&mut context).is_pending() {
-            return true;
-        }
-        // Readiness may be a left-over of the last read; only a read tells.
-        let mut byte = [0];
-        Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+        self.stream.is_quiet()
     }
 
     /// Runs a statement of our own while no client uses the server; answers are thrown away.

@@ -1,6 +1,6 @@
 //! Executes a plan: which node, with the live numbers of this moment.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::cell::Cell;
 
 use crate::{
     facts::{Facts, Health, NodeFacts, Role},
@@ -35,8 +35,6 @@ pub struct Chooser<'a> {
     /// A node that has just failed this request.
     pub avoid: Option<NodeId>,
 }
-
-static ROUND: AtomicU32 = AtomicU32::new(0);
 
 impl Chooser<'_> {
     /// The first choice of a plan that some node satisfies. Fallbacks are tried in order, then the
@@ -80,10 +78,16 @@ impl Chooser<'_> {
     }
 
     fn pick(&self, set: &ReplicaSet) -> Option<NodeId> {
-        let fit = |health: Health| {
-            self.facts.nodes.iter().filter(move |node| node.health == health && self.why_not(set, node).is_none())
-        };
-        self.balance(set.balance, || fit(Health::Up)).or_else(|| self.balance(set.balance, || fit(Health::Degraded)))
+        let mut fit = Fit::new();
+        for health in [Health::Up, Health::Degraded] {
+            fit.extend(
+                self.facts.nodes.iter().filter(|node| node.health == health && self.why_not(set, node).is_none()),
+            );
+            if !fit.is_empty() {
+                break;
+            }
+        }
+        self.balance(set.balance, &fit)
     }
 
     /// Why a node does not qualify for a set of replicas; health aside.
@@ -136,48 +140,54 @@ impl Chooser<'_> {
         }
     }
 
-    fn balance<'f, I: Iterator<Item = &'f NodeFacts>>(&self, how: Balance, fit: impl Fn() -> I) -> Option<NodeId> {
-        let share = |node: &NodeFacts| (u64::from(node.weight) * u64::from(node.ramp_percent)).max(1);
-        match how {
-            Balance::LeastBusy => {
-                let count = fit().count().max(1);
-                // Start at a different one each time, so that equals take turns.
-                let start = ROUND.fetch_add(1, Relaxed) as usize % count;
-                fit()
-                    .enumerate()
-                    .min_by_key(|(at, node)| {
-                        let busy = self.set.pool(node).map_or(u64::MAX / 100_000, |pool| u64::from(pool.busy()));
-                        ((busy + 1) * 100_000 / share(node), (at + count - start) % count)
-                    })
-                    .map(|(_, node)| node.id)
-            }
-            Balance::RoundRobin => by_weight(fit, share, ROUND.fetch_add(1, Relaxed)),
-            Balance::WeightedRandom => by_weight(fit, share, rand::random()),
-            Balance::SessionAffine => by_weight(fit, share, self.affinity),
-            Balance::LowestLag => {
-                fit().min_by_key(|node| (node.lag_bytes.unwrap_or(u64::MAX), node.lag)).map(|node| node.id)
-            }
-        }
+    fn balance(&self, how: Balance, fit: &[&NodeFacts]) -> Option<NodeId> {
+        let chosen = match (fit, how) {
+            ([] | [_], _) => fit.first(),
+            (_, Balance::LeastBusy) => self.least_busy(fit),
+            (_, Balance::RoundRobin) => by_weight(fit, next_turn()),
+            (_, Balance::WeightedRandom) => by_weight(fit, rand::random()),
+            (_, Balance::SessionAffine) => by_weight(fit, self.affinity),
+            (_, Balance::LowestLag) => fit.iter().min_by_key(|node| (node.lag_bytes.unwrap_or(u64::MAX), node.lag)),
+        };
+        chosen.map(|node| node.id)
+    }
+
+    fn least_busy<'a, 'f>(&self, fit: &'a [&'f NodeFacts]) -> Option<&'a &'f NodeFacts> {
+        // Start at a different one each time, so that equals take turns.
+        let (before, first) = fit.split_at(next_turn() as usize % fit.len());
+        first.iter().chain(before).min_by_key(|node| {
+            let busy = self.set.pool(node).map_or(u64::MAX / 100_000, |pool| u64::from(pool.busy()));
+            (busy + 1) * 100_000 / share(node)
+        })
     }
 }
 
+/// Nodes that qualify.
+type Fit<'f> = smallvec::SmallVec<[&'f NodeFacts; 8]>;
+
+/// A number that is another at each call, counted on each thread by itself.
+fn next_turn() -> u32 {
+    thread_local! {
+        static TURN: Cell<u32> = const { Cell::new(0) };
+    }
+    TURN.replace(TURN.get().wrapping_add(1))
+}
+
+fn share(node: &NodeFacts) -> u64 {
+    (u64::from(node.weight) * u64::from(node.ramp_percent)).max(1)
+}
+
 /// Spreads tickets over nodes in proportion to their shares.
-fn by_weight<'f, I: Iterator<Item = &'f NodeFacts>>(
-    fit: impl Fn() -> I,
-    share: impl Fn(&NodeFacts) -> u64,
-    ticket: u32,
-) -> Option<NodeId> {
-    let total: u64 = fit().map(&share).sum();
+fn by_weight<'a, 'f>(fit: &'a [&'f NodeFacts], ticket: u32) -> Option<&'a &'f NodeFacts> {
+    let total: u64 = fit.iter().map(|node| share(node)).sum();
     // A fixed odd factor turns consecutive tickets into an even spread.
     let mut at = (u64::from(ticket.wrapping_mul(0x9e37_79b1)) * total) >> 32;
-    fit()
-        .find(|node| {
-            let mine = share(node);
-            let hit = at < mine;
-            at = at.saturating_sub(mine);
-            hit
-        })
-        .map(|node| node.id)
+    fit.iter().find(|node| {
+        let mine = share(node);
+        let hit = at < mine;
+        at = at.saturating_sub(mine);
+        hit
+    })
 }
 
 fn share_of(shares: &[(u32, Target)], affinity: u32) -> Option<&Target> {

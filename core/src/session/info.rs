@@ -14,6 +14,8 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 
+use crate::clock::Moment;
+
 /// Length of a cancel key under protocol 3.2; under 3.0 the first four bytes are used.
 pub const CANCEL_KEY_BYTES: usize = 32;
 
@@ -148,7 +150,7 @@ impl ClientInfo {
         subtle::ConstantTimeEq::ct_eq(&self.key[..self.key_bytes], key).into()
     }
 
-    /// What it does, and since when, in microseconds of [`micros`].
+    /// What it does, and since when, in microseconds of [`Moment`].
     pub fn state(&self) -> (ClientState, u64) {
         (ClientState::from_u8(self.state.load(Relaxed)), self.since_micros.load(Relaxed))
     }
@@ -158,13 +160,17 @@ impl ClientInfo {
         self.transaction_since_micros.load(Relaxed)
     }
 
-    pub(crate) fn enter(&self, state: ClientState, now_micros: u64) {
+    pub(crate) fn enter(&self, state: ClientState, now: Moment) {
         self.state.store(state as u8, Relaxed);
-        self.since_micros.store(now_micros, Relaxed);
+        self.since_micros.store(now.micros(), Relaxed);
     }
 
-    pub(super) fn begin_transaction(&self, now_micros: u64) {
-        self.transaction_since_micros.store(now_micros, Relaxed);
+    pub(super) fn begin_transaction(&self, now: Moment) {
+        self.transaction_since_micros.store(now.micros(), Relaxed);
+    }
+
+    pub(super) fn end_transaction(&self) {
+        self.transaction_since_micros.store(0, Relaxed);
     }
 
     /// The server it has, 0 for none.
@@ -236,7 +242,7 @@ impl Clients {
 
     /// Registers a client under a process id that is free.
     pub fn register(&self, client: NewClient) -> Arc<ClientInfo> {
-        let now = micros();
+        let now = Moment::now().micros();
         let mut info = Arc::new(ClientInfo {
             pid: 0,
             key: rand::random(),
@@ -292,18 +298,4 @@ impl Clients {
     fn lock(&self, shard: usize) -> MutexGuard<'_, HashMap<u32, Arc<ClientInfo>>> {
         self.shards[shard].lock().expect("nothing panics while it holds the table")
     }
-}
-
-/// A monotonic clock in microseconds since the process began, never 0.
-#[inline]
-pub fn micros() -> u64 {
-    micros_at(tokio::time::Instant::now())
-}
-
-/// The same for an instant that was taken already.
-#[inline]
-pub fn micros_at(now: tokio::time::Instant) -> u64 {
-    static START: std::sync::OnceLock<tokio::time::Instant> = std::sync::OnceLock::new();
-    let start = *START.get_or_init(|| now);
-    u64::try_from(now.saturating_duration_since(start).as_micros()).unwrap_or(u64::MAX).saturating_add(1)
 }

@@ -1,14 +1,14 @@
 //! Gets a session the server that its request was routed to, and gives it back.
 
-use std::{future::poll_fn, sync::atomic::Ordering::Relaxed, task::Poll};
-
-use tokio::time::Instant;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use super::{Session, error::SessionError, info::ClientState, relay::Broken};
 use crate::{
+    clock::Moment,
     config::PoolMode,
+    facts::Role,
     id::NodeId,
-    pool::{CheckoutError, Lease},
+    pool::{CheckoutError, Lease, Pool},
     server::RunError,
     wire::{
         reply::{self, Severity},
@@ -18,7 +18,8 @@ use crate::{
 
 impl Session {
     /// Has the session hold a server on that node, with the session's settings.
-    pub(super) async fn lend(&mut self, node: NodeId, now: Instant) -> Result<(), SessionError> {
+    pub(super) async fn lend(&mut self, node: NodeId, now: Moment) -> Result<(), SessionError> {
+        let pool = self.turn_to(node)?;
         if self.lease.is_some() {
             if self.lease_node == node {
                 return self.bring_up_to_date().await;
@@ -28,10 +29,10 @@ impl Session {
         if let Some(at) = self.parked_at(node) {
             self.lease = Some(self.parked.swap_remove(at).1);
         } else {
-            let lease = match self.pool_of(node)?.try_checkout(self.worker.id) {
+            let lease = match pool.try_checkout(self.worker.id) {
                 Some(lease) => lease,
                 None if self.unpark_primary(node) => return self.bring_up_to_date().await,
-                None => self.wait_in_line(node, now).await?,
+                None => self.wait_in_line(&pool, now).await?,
             };
             self.lease = Some(lease);
             self.count_assignment(now);
@@ -67,20 +68,27 @@ impl Session {
         lease.info.went_to(u64::from(self.info.pid));
         self.lease = Some(lease);
         self.lease_node = node;
+        self.lease_role = Role::Primary;
         true
     }
 
-    fn pool_of(&self, node: NodeId) -> Result<std::sync::Arc<crate::pool::Pool>, SessionError> {
-        let pool = self.cluster.facts.load().node(node).and_then(|node| self.set.pool(node)).cloned();
-        pool.ok_or_else(|| SessionError::NoPrimary { cluster: self.cluster.name.to_string() })
+    /// The session's pool for a node; notes what that node is now.
+    fn turn_to(&mut self, node: NodeId) -> Result<Arc<Pool>, SessionError> {
+        let facts = self.cluster.facts.load();
+        let found = facts.node(node).and_then(|known| Some((known.role, self.set.pool(known)?)));
+        let Some((role, pool)) = found else {
+            return Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() });
+        };
+        self.lease_role = if facts.primary == Some(node) { Role::Primary } else { role };
+        Ok(Arc::clone(pool))
     }
 
-    fn count_assignment(&self, since: Instant) {
+    fn count_assignment(&self, since: Moment) {
         let shard = self.set.stats.shard(self.worker.id);
-        shard.assignments.fetch_add(1, Relaxed);
+        shard.assignments.add(1);
         if self.info.state().0 == ClientState::Waiting {
-            let now = Instant::now();
-            shard.wait_time.observe(u64::try_from((now - since).as_micros()).unwrap_or(u64::MAX));
+            let now = Moment::now();
+            shard.wait_time.observe(now.micros_since(since));
             self.enter(ClientState::Active, now);
         } else {
             shard.wait_time.observe(0);
@@ -88,9 +96,8 @@ impl Session {
     }
 
     /// Waits in line; a client that hangs up leaves the line.
-    async fn wait_in_line(&mut self, node: NodeId, since: Instant) -> Result<Lease, SessionError> {
+    async fn wait_in_line(&mut self, pool: &Arc<Pool>, since: Moment) -> Result<Lease, SessionError> {
         self.enter(ClientState::Waiting, since);
-        let pool = self.pool_of(node)?;
         let told = std::cell::Cell::new(false);
         let mut line = std::pin::pin!(pool.checkout(self.worker.id, || told.set(true)));
         poll_fn(|cx| {
@@ -119,6 +126,7 @@ impl Session {
     }
 
     fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Broken> {
+        self.info.register(cx.waker());
         if self.info.ordered() == super::Order::Kill {
             return Poll::Ready(Broken::Ordered(super::Order::Kill));
         }
@@ -133,18 +141,17 @@ impl Session {
     }
 
     /// Asks a server that was idle for long whether it still lives; replaces it if not.
-    async fn check_alive(&mut self, now: Instant) -> Result<(), SessionError> {
-        loop {
-            let Some(lease) = &mut self.lease else { return Ok(()) };
-            let limits = lease.pool().limits().clone();
-            let rested = now.saturating_duration_since(lease.idle_since) >= limits.check_delay;
-            let Some(query) = limits.check_query.as_deref().filter(|_| rested) else { return Ok(()) };
-            if lease.run(query).await.is_ok() {
+    async fn check_alive(&mut self, now: Moment) -> Result<(), SessionError> {
+        while let Some(lease) = &mut self.lease {
+            let Some(query) = lease.due_check(now) else { return Ok(()) };
+            if lease.run(&query).await.is_ok() {
                 return Ok(());
             }
+            let pool = Arc::clone(lease.pool());
             self.lease = None;
-            self.lease = Some(self.wait_in_line(self.lease_node, now).await?);
+            self.lease = Some(self.wait_in_line(&pool, now).await?);
         }
+        Ok(())
     }
 
     /// Gives the server the session's settings, if it has others.
@@ -174,12 +181,12 @@ impl Session {
         if self.set.mode == PoolMode::Session {
             self.parked.push((self.lease_node, lease));
         } else {
-            lease.give_back(Instant::now());
+            lease.give_back(Moment::now());
         }
     }
 
     /// The transaction is over: in transaction mode somebody else may have the server.
-    pub(super) fn release(&mut self, now: Instant) {
+    pub(super) fn release(&mut self, now: Moment) {
         if self.set.mode == PoolMode::Transaction
             && let Some(lease) = self.lease.take()
         {

@@ -32,13 +32,15 @@ use tokio::time::Instant;
 
 use self::{
     error::SessionError,
-    info::{ClientInfo, ClientState, Order, micros_at},
+    info::{ClientInfo, ClientState, Order},
     prepared::PreparedStatements,
     relay::{Broken, Exchange},
     translate::Unnamed,
     unit::{Unit, first_unit},
 };
 use crate::{
+    clock::Moment,
+    facts::Role,
     generation::ClusterRuntime,
     id::{Lsn, NodeId},
     net::{buffer::Buffer, stream::Stream},
@@ -84,7 +86,7 @@ enum Mark {
 /// The transaction that the session is in.
 #[derive(Clone, Copy, Debug, Default)]
 struct OpenTransaction {
-    since: Option<Instant>,
+    since: Option<Moment>,
     read_only: bool,
     serializable: bool,
     wrote: bool,
@@ -109,6 +111,8 @@ pub struct Session {
     class: u32,
     lease: Option<Lease>,
     lease_node: NodeId,
+    /// What that node was when the session last turned to it.
+    lease_role: Role,
     parked: Vec<(NodeId, Lease)>,
     mark: Mark,
     transaction: OpenTransaction,
@@ -157,6 +161,7 @@ impl Session {
             class: 0,
             lease: None,
             lease_node: NodeId(0),
+            lease_role: Role::Unknown,
             parked: Vec::new(),
             mark: Mark::None,
             transaction: OpenTransaction::default(),
@@ -253,9 +258,7 @@ impl Session {
             Order(Order),
         }
         let event = poll_fn(|cx| {
-            self.info.register(cx.waker());
-            let order = self.info.ordered();
-            if order != Order::None && (order != Order::Leave || !self.is_in_transaction()) {
+            if let Some(order) = self.due_order() {
                 return Poll::Ready(Event::Order(order));
             }
             if let Some(lease) = &mut self.lease
@@ -263,22 +266,39 @@ impl Session {
             {
                 return Poll::Ready(Event::Server);
             }
-            if self.input.is_empty() && self.client.poll_read_ready(cx).is_pending() {
-                return Poll::Pending;
+            // An idle client costs no buffer.
+            let silent = self.input.is_empty() && self.client.poll_read_ready(cx).is_pending();
+            if !silent && let Poll::Ready(read) = poll_read(&mut self.client, &mut self.input, cx) {
+                return Poll::Ready(Event::Client(read));
             }
-            poll_read(&mut self.client, &mut self.input, cx).map(Event::Client)
+            self.info.register(cx.waker());
+            // One may have come just before.
+            self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Event::Order(order)))
         })
         .await;
         match event {
             Event::Client(Ok(0)) => Ok(Some(Farewell::ClientLeft)),
             Event::Client(Ok(_)) => Ok(None),
             Event::Client(Err(cause)) => Err(Broken::Client(cause).into()),
-            Event::Order(Order::IdleTransaction) if !self.is_in_transaction() => Ok(None),
             Event::Order(order) => Err(SessionError::Ordered(order)),
             Event::Server => {
                 self.hear_server().await?;
                 Ok(None)
             }
+        }
+    }
+
+    /// What the session has been told to do and can do between two requests.
+    fn due_order(&self) -> Option<Order> {
+        match self.info.ordered() {
+            Order::None => None,
+            Order::Leave if self.is_in_transaction() => None,
+            order @ Order::IdleTransaction if !self.is_in_transaction() => {
+                // Its transaction ended just before it was told.
+                self.info.obeyed(order);
+                None
+            }
+            order => Some(order),
         }
     }
 
@@ -336,8 +356,8 @@ impl Session {
     }
 
     /// Notes what the session does now, for the console and the time limits.
-    fn enter(&self, state: ClientState, now: Instant) {
-        self.info.enter(state, micros_at(now));
+    fn enter(&self, state: ClientState, now: Moment) {
+        self.info.enter(state, now);
     }
 }
 

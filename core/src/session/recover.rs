@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{
+    clock::Moment,
     config::Config,
     pool::Lease,
     server::{RunError, cancel::cancel},
@@ -19,7 +20,7 @@ pub(super) fn clean_up(lease: Lease, reset: bool, config: Arc<Config>) {
     let always = config.server_reset_query_always;
     let wants_reset = (reset || always) && !config.server_reset_query.is_empty();
     if lease.status == TxStatus::Idle && !wants_reset {
-        lease.give_back(Instant::now());
+        lease.give_back(Moment::now());
         return;
     }
     tokio::spawn(async move {
@@ -36,7 +37,7 @@ pub(super) fn clean_up(lease: Lease, reset: bool, config: Arc<Config>) {
         });
         // A server that can't be cleaned is closed by dropping it.
         if matches!(cleaned.await, Ok(Ok(()))) {
-            lease.give_back(Instant::now());
+            lease.give_back(Moment::now());
         }
     });
 }

@@ -1,18 +1,19 @@
 //! One request: routed, lent a server, carried, accounted for.
 
-use std::{future::poll_fn, sync::Arc, sync::atomic::Ordering::Relaxed};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use tokio::time::Instant;
 
 use super::{
     KEPT_MESSAGE_MAX_BYTES, Mark, OpenTransaction, Session, WHOLE_REQUEST_MAX_BYTES,
     error::SessionError,
-    info::{ClientState, Order, micros_at},
+    info::{ClientState, Order},
     relay::{Answer, Broken, Counts, Discarded, End, Flow, Refused},
     translate::Translator,
     unit::{Unit, messages},
 };
 use crate::{
+    clock::Moment,
     facts::{Report, Role},
     id::NodeId,
     wire::{
@@ -42,11 +43,11 @@ impl Session {
     /// Serves one request; errors that the session survives have been told to the client.
     pub(super) async fn request(&mut self, unit: Unit) -> Result<(), SessionError> {
         let request = self.cut(unit)?;
-        let now = Instant::now();
+        let now = Moment::now();
         self.enter(ClientState::Active, now);
         if self.transaction.since.is_none() {
             self.transaction.since = Some(now);
-            self.info.begin_transaction(micros_at(now));
+            self.info.begin_transaction(now);
         }
         match self.attempt(&request, now).await {
             Ok(()) => {
@@ -78,29 +79,29 @@ impl Session {
     }
 
     /// Tries nodes until one has served the request.
-    async fn attempt(&mut self, request: &Request, now: Instant) -> Result<(), SessionError> {
+    async fn attempt(&mut self, request: &Request, now: Moment) -> Result<(), SessionError> {
         let mut avoid = None;
         for left in (0..ATTEMPTS_MAX).rev() {
-            let node = if self.is_in_transaction() {
+            if self.is_in_transaction() {
                 self.note_in_transaction(request);
-                self.lease_node
             } else {
-                self.route(request, avoid).await?
-            };
-            if let Err(error) = self.lend(node, now).await {
-                if Self::is_node_trouble(&error) {
-                    self.cluster.reports.send(Report::ConnectFailed(node));
+                let node = self.route(request, avoid).await?;
+                if let Err(error) = self.lend(node, now).await {
+                    if Self::is_node_trouble(&error) {
+                        self.cluster.reports.send(Report::ConnectFailed(node));
+                        if left > 0 && self.lease_role != Role::Primary {
+                            avoid = Some(node);
+                            continue;
+                        }
+                    }
+                    return Err(error);
                 }
-                if left > 0 && Self::is_node_trouble(&error) && !self.is_primary(node) {
-                    avoid = Some(node);
-                    continue;
-                }
-                return Err(error);
             }
-            match self.carry(request, left > 0 && self.is_repeatable_on(request, node)).await {
+            let node = self.lease_node;
+            match self.carry(request, left > 0 && self.is_repeatable_here(request)).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(refused)) => self.learn(request, refused, node),
-                Err(Broken::Server { untouched: true, .. }) if left > 0 && self.is_repeatable_on(request, node) => {
+                Err(Broken::Server { untouched: true, .. }) if left > 0 && self.is_repeatable_here(request) => {
                     self.cluster.reports.send(Report::ConnectionLost(node));
                     self.exchange.forget_answer();
                     self.lease = None;
@@ -108,21 +109,15 @@ impl Session {
                 }
                 Err(broken) => return Err(self.break_off(broken)),
             }
-            self.set.stats.shard(self.worker.id).rerouted.fetch_add(1, Relaxed);
+            self.set.stats.shard(self.worker.id).rerouted.add(1);
             avoid = Some(node);
         }
         Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() })
     }
 
-    fn is_primary(&self, node: NodeId) -> bool {
-        self.cluster.facts.load().primary == Some(node)
-    }
-
     /// A request to a standby outside a transaction may be made again elsewhere: it cannot have written.
-    fn is_repeatable_on(&self, request: &Request, node: NodeId) -> bool {
-        request.repeatable
-            && !self.is_in_transaction()
-            && self.cluster.facts.load().node(node).is_some_and(|node| node.role == Role::Standby)
+    fn is_repeatable_here(&self, request: &Request) -> bool {
+        request.repeatable && self.lease_role == Role::Standby && !self.is_in_transaction()
     }
 
     /// Carries the request to the server that the session holds and the answer back. The request
@@ -133,7 +128,7 @@ impl Session {
         self.exchange.flow = request.flow;
         self.exchange.client_rest = request.rest;
         self.exchange.simple = self.input.filled().first() == Some(&b'Q');
-        self.set.stats.shard(self.worker.id).received.fetch_add(request.len as u64, Relaxed);
+        self.set.stats.shard(self.worker.id).received.add(request.len as u64);
         let mut next_unnamed = self.worker.next_unnamed.get();
         Translator {
             max_prepared: lease.pool().limits().max_prepared,
@@ -156,11 +151,15 @@ impl Session {
         loop {
             let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
             let end = poll_fn(|cx| {
-                let order = self.info.ordered();
-                if order >= Order::Transaction {
-                    return std::task::Poll::Ready(Err(Broken::Ordered(order)));
+                let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, cx);
+                if polled.is_pending() {
+                    self.info.register(cx.waker());
+                    let order = self.info.ordered();
+                    if order >= Order::Transaction {
+                        return Poll::Ready(Err(Broken::Ordered(order)));
+                    }
                 }
-                self.exchange.poll(&mut self.client, &mut self.input, lease, cx)
+                polled
             })
             .await;
             match end {
@@ -261,7 +260,7 @@ impl Session {
             self.lease = None;
             self.info.note_server(0);
         } else if self.set.mode == crate::config::PoolMode::Transaction {
-            self.release(Instant::now());
+            self.release(Moment::now());
         }
     }
 
@@ -281,7 +280,7 @@ impl Session {
     /// Tells the client of an error that ends its request but not its session.
     fn survive(&mut self, request: &Request, error: &SessionError) {
         self.input.consume(request.len);
-        self.set.stats.shard(self.worker.id).errors.fetch_add(1, Relaxed);
+        self.set.stats.shard(self.worker.id).errors.add(1);
         let status = self.lease.as_ref().map_or(TxStatus::Idle, |lease| lease.status);
         let (detail, hint) = match error {
             SessionError::Refused(refusal) => {
@@ -293,7 +292,7 @@ impl Session {
             reply::error(out, Severity::Error, error.sqlstate(), &error.told(), detail, hint);
             reply::ready_for_query(out, status);
         });
-        let now = Instant::now();
+        let now = Moment::now();
         if status == TxStatus::Idle {
             self.end_transaction(now);
             self.release(now);
@@ -302,8 +301,8 @@ impl Session {
     }
 
     /// The request has been served: counts it, and lets go of the server if the transaction is over.
-    fn account(&mut self, began: Instant) {
-        let now = Instant::now();
+    fn account(&mut self, began: Moment) {
+        let now = Moment::now();
         let Some(lease) = &self.lease else { return };
         let status = lease.status;
         lease.pool().count_request();
@@ -314,17 +313,17 @@ impl Session {
             self.settings = lease.settings.clone();
         }
         let shard = self.set.stats.shard(self.worker.id);
-        shard.queries.fetch_add(1, Relaxed);
-        shard.sent.fetch_add(self.exchange.received, Relaxed);
+        shard.queries.add(1);
+        shard.sent.add(self.exchange.received);
         let counts = self.exchange.counts;
         if counts != Counts::default() {
-            shard.client_parses.fetch_add(u64::from(counts.client_parses), Relaxed);
-            shard.server_parses.fetch_add(u64::from(counts.server_parses), Relaxed);
-            shard.binds.fetch_add(u64::from(counts.binds), Relaxed);
+            shard.client_parses.add(u64::from(counts.client_parses));
+            shard.server_parses.add(u64::from(counts.server_parses));
+            shard.binds.add(u64::from(counts.binds));
         }
-        shard.query_time.observe(micros_between(began, now));
-        if !self.is_primary(self.lease_node) {
-            shard.standby_queries.fetch_add(1, Relaxed);
+        shard.query_time.observe(now.micros_since(began));
+        if self.lease_role != Role::Primary {
+            shard.standby_queries.add(1);
         }
         if status == TxStatus::Idle {
             self.end_transaction(now);
@@ -335,20 +334,20 @@ impl Session {
         }
     }
 
-    fn end_transaction(&mut self, now: Instant) {
+    fn end_transaction(&mut self, now: Moment) {
         if let Some(since) = self.transaction.since {
             let shard = self.set.stats.shard(self.worker.id);
-            shard.transactions.fetch_add(1, Relaxed);
-            shard.transaction_time.observe(micros_between(since, now));
+            shard.transactions.add(1);
+            shard.transaction_time.observe(now.micros_since(since));
         }
         if self.transaction.wrote {
-            self.mark = Mark::At(now);
+            self.mark = Mark::At(Instant::now());
         }
         if self.transaction.changed_catalog {
             self.cluster.catalogs.refresh(&self.set.dbname);
         }
         self.transaction = OpenTransaction::default();
-        self.info.begin_transaction(0);
+        self.info.end_transaction();
     }
 
     /// Forgets what never came to be, and what the client has just discarded.
@@ -371,10 +370,6 @@ impl Session {
             self.info.note_statements(self.prepared.len());
         }
     }
-}
-
-fn micros_between(since: Instant, now: Instant) -> u64 {
-    u64::try_from(now.saturating_duration_since(since).as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The batch gives or takes away a name: doing it twice is not doing it once.

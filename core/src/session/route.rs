@@ -31,18 +31,23 @@ impl Session {
         if self.cluster.router.is_null() {
             return self.primary().await;
         }
-        let plan = self.plan(request);
+        let facts = self.cluster.facts.load();
+        let plan = self.plan(request, &facts);
         if let Destination::Refuse(refusal) = &plan.destination {
             return Err(SessionError::Refused(refusal.clone()));
         }
         if let Some(node) = self.held_node(avoid) {
             return Ok(node);
         }
-        let mut facts = self.cluster.facts.newest();
-        if self.chooser(&facts, avoid).waits_for_replay(&plan).is_some() {
-            facts = self.wait_for_replay(&plan, avoid).await;
-        }
-        let node = match self.chooser(&facts, avoid).choose(&plan) {
+        let chooser = self.chooser(&facts, avoid);
+        let chosen = if chooser.waits_for_replay(&plan).is_none() {
+            chooser.choose(&plan)
+        } else {
+            drop(facts);
+            let facts = self.wait_for_replay(&plan, avoid).await;
+            self.chooser(&facts, avoid).choose(&plan)
+        };
+        let node = match chosen {
             Some(node) => node,
             None => self.primary().await?,
         };
@@ -128,7 +133,7 @@ impl Session {
     }
 
     /// The plan for all of the request's statements together: where they differ, the primary.
-    fn plan(&mut self, request: &Request) -> Arc<Plan> {
+    fn plan(&mut self, request: &Request, facts: &Facts) -> Arc<Plan> {
         if request.flow != Flow::Closed || request.rest > 0 {
             self.transaction.wrote = true;
             return Arc::new(Plan::primary("not-whole"));
@@ -139,7 +144,7 @@ impl Session {
         let mut chosen: Option<Arc<Plan>> = None;
         for shape in shapes {
             self.note_effects(&shape);
-            let plan = self.plan_of(&shape);
+            let plan = self.plan_of(&shape, facts);
             match &chosen {
                 Some(other) if other.destination != plan.destination => return Arc::new(Plan::primary("mixed")),
                 Some(_) => {}
@@ -175,16 +180,15 @@ impl Session {
         }
     }
 
-    fn plan_of(&mut self, shape: &Rc<Shape>) -> Arc<Plan> {
+    fn plan_of(&mut self, shape: &Rc<Shape>, facts: &Facts) -> Arc<Plan> {
         let transaction = self.transaction_of(shape);
-        let facts = self.cluster.facts.load();
         let key = PlanKey { class: self.class, shape: shape.id, transaction };
         let valid_for = self.plans_valid_for(facts.epoch);
         let mut plans = self.worker.plans.borrow_mut();
         if let Some(plan) = plans.find(valid_for, &key) {
             return plan;
         }
-        let routed = self.cluster.router.route(&facts, &self.attributes, &shape.facts, transaction);
+        let routed = self.cluster.router.route(facts, &self.attributes, &shape.facts, transaction);
         plans.keep(key, &routed.plan);
         routed.plan
     }
@@ -223,7 +227,7 @@ impl Session {
 
     /// The shapes of the request's statements.
     fn shapes(&mut self, request: &Request) -> ShapeList {
-        let catalog = self.cluster.catalogs.catalog(&self.set.dbname);
+        let catalog = self.worker.last_catalog.borrow_mut().get(&self.cluster, &self.set.dbname);
         let mut shapes = self.worker.shapes.borrow_mut();
         let mut found = ShapeList::default();
         let mut parsed_unnamed = false;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use tokio::{io::AsyncWriteExt, time::Instant};
+use tokio::io::AsyncWriteExt;
 
 use super::{
     NewSession, Session, WAIT_FOR_NODE_MAX,
@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     client::{ClientHello, greet::welcome},
+    clock::Moment,
     generation::{ClusterRuntime, Generation},
     id::NodeId,
     net::stream::{PeerAddr, Stream},
@@ -128,13 +129,13 @@ async fn learn_welcome(
             Ok(()) => {
                 let welcome = canonical(&lease.settings, &lease.reported, &wanted);
                 lease.settings = welcome.settings.clone();
-                lease.give_back(Instant::now());
+                lease.give_back(Moment::now());
                 set.shared.remember(wanted, welcome.clone());
                 Ok(welcome)
             }
             Err(RunError::Server { message, sqlstate }) => {
                 // What had been set before the refusal was rolled back with it.
-                lease.give_back(Instant::now());
+                lease.give_back(Moment::now());
                 let sqlstate = SqlState::parse(sqlstate.as_bytes()).unwrap_or(SqlState::INTERNAL_ERROR);
                 Err(TurnedAway::new(sqlstate, message))
             }
@@ -223,7 +224,7 @@ async fn enter(worker: Rc<Worker>, generation: &Generation, mut hello: ClientHel
         key_bytes,
     });
     ready.set.shared.clients.fetch_add(1, Relaxed);
-    ready.set.stats.shard(worker.id).logins.fetch_add(1, Relaxed);
+    ready.set.stats.shard(worker.id).logins.add(1);
     if generation.config.log_connections {
         tracing::info!(user = &*info.user, database = &*info.database, from = %info.address, "client came");
     }

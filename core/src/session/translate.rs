@@ -46,7 +46,7 @@ pub struct Translator<'a> {
 }
 
 impl Translator<'_> {
-    /// Translates complete messages.
+    /// Translates complete messages, and sends them at once if they need no change.
     pub fn translate(&mut self, bytes: &[u8]) {
         let mut run = 0;
         let mut at = 0;
@@ -67,15 +67,15 @@ impl Translator<'_> {
                 run = at;
             }
         }
-        self.exchange.to_server.extend(&bytes[run..at]);
+        let rest = &bytes[run..at];
+        let sent = if self.exchange.to_server.is_empty() { self.server.stream.write_at_once(rest) } else { 0 };
+        self.exchange.to_server.extend(&rest[sent..]);
     }
 
     /// Appends messages of ours behind those of the client's that came before.
     fn put(&mut self, before: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-        let mut out = Vec::with_capacity(256);
-        write(&mut out);
         self.exchange.to_server.extend(before);
-        self.exchange.to_server.extend(&out);
+        self.exchange.to_server.extend_with(write);
     }
 
     fn parse(&mut self, body: &[u8], whole: &[u8], before: &[u8]) -> bool {

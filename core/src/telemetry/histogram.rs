@@ -1,10 +1,8 @@
-//! Durations counted in buckets, without a lock.
+//! Durations counted in buckets.
 
-use std::{
-    array,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
+
+use super::counter::Counter;
 
 /// Upper bounds of the buckets in microseconds; one more bucket takes what is longer.
 pub const BOUNDS_MICROS: [u64; 16] = [
@@ -12,17 +10,11 @@ pub const BOUNDS_MICROS: [u64; 16] = [
     30_000_000,
 ];
 
-/// Counts durations.
-#[derive(Debug)]
+/// Counts durations; one thread writes, as with a [`Counter`].
+#[derive(Debug, Default)]
 pub struct Histogram {
-    buckets: [AtomicU64; BOUNDS_MICROS.len() + 1],
-    sum_micros: AtomicU64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { buckets: array::from_fn(|_| AtomicU64::new(0)), sum_micros: AtomicU64::new(0) }
-    }
+    buckets: [Counter; BOUNDS_MICROS.len() + 1],
+    sum_micros: Counter,
 }
 
 /// What a histogram held at one moment.
@@ -39,16 +31,16 @@ impl Histogram {
     #[inline]
     pub fn observe(&self, micros: u64) {
         let bucket = BOUNDS_MICROS.iter().position(|&bound| micros <= bound).unwrap_or(BOUNDS_MICROS.len());
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.sum_micros.fetch_add(micros, Relaxed);
+        self.buckets[bucket].add(1);
+        self.sum_micros.add(micros);
     }
 
     /// Adds what it holds to `into`.
     pub fn add_to(&self, into: &mut Snapshot) {
         for (sum, bucket) in into.buckets.iter_mut().zip(&self.buckets) {
-            *sum += bucket.load(Relaxed);
+            *sum += bucket.get();
         }
-        into.sum += Duration::from_micros(self.sum_micros.load(Relaxed));
+        into.sum += Duration::from_micros(self.sum_micros.get());
     }
 }
 

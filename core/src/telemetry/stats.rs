@@ -1,37 +1,38 @@
 //! Counters of one (database, user), each worker its own so that they share no cache line.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-use super::histogram::{Histogram, Snapshot};
+use super::{
+    counter::Counter,
+    histogram::{Histogram, Snapshot},
+};
 
 /// One worker's share.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Shard {
     /// Transactions that ended.
-    pub transactions: AtomicU64,
+    pub transactions: Counter,
     /// Requests that were answered.
-    pub queries: AtomicU64,
+    pub queries: Counter,
     /// Bytes from clients.
-    pub received: AtomicU64,
+    pub received: Counter,
     /// Bytes to clients.
-    pub sent: AtomicU64,
+    pub sent: Counter,
     /// Servers that were lent.
-    pub assignments: AtomicU64,
+    pub assignments: Counter,
     /// Parse messages of clients for named statements.
-    pub client_parses: AtomicU64,
+    pub client_parses: Counter,
     /// Parse messages to servers for named statements.
-    pub server_parses: AtomicU64,
+    pub server_parses: Counter,
     /// Bind messages of clients.
-    pub binds: AtomicU64,
+    pub binds: Counter,
     /// Logins.
-    pub logins: AtomicU64,
+    pub logins: Counter,
     /// Requests that were sent to a standby.
-    pub standby_queries: AtomicU64,
+    pub standby_queries: Counter,
     /// Requests that a standby refused and the primary took over.
-    pub rerouted: AtomicU64,
+    pub rerouted: Counter,
     /// ErrorResponses of our own.
-    pub errors: AtomicU64,
+    pub errors: Counter,
     /// Time in transactions.
     pub transaction_time: Histogram,
     /// Time at servers.
@@ -110,18 +111,18 @@ impl Totals {
     }
 
     fn add(&mut self, shard: &Shard) {
-        self.transactions += shard.transactions.load(Relaxed);
-        self.queries += shard.queries.load(Relaxed);
-        self.received += shard.received.load(Relaxed);
-        self.sent += shard.sent.load(Relaxed);
-        self.assignments += shard.assignments.load(Relaxed);
-        self.client_parses += shard.client_parses.load(Relaxed);
-        self.server_parses += shard.server_parses.load(Relaxed);
-        self.binds += shard.binds.load(Relaxed);
-        self.logins += shard.logins.load(Relaxed);
-        self.standby_queries += shard.standby_queries.load(Relaxed);
-        self.rerouted += shard.rerouted.load(Relaxed);
-        self.errors += shard.errors.load(Relaxed);
+        self.transactions += shard.transactions.get();
+        self.queries += shard.queries.get();
+        self.received += shard.received.get();
+        self.sent += shard.sent.get();
+        self.assignments += shard.assignments.get();
+        self.client_parses += shard.client_parses.get();
+        self.server_parses += shard.server_parses.get();
+        self.binds += shard.binds.get();
+        self.logins += shard.logins.get();
+        self.standby_queries += shard.standby_queries.get();
+        self.rerouted += shard.rerouted.get();
+        self.errors += shard.errors.get();
         shard.transaction_time.add_to(&mut self.transaction_time);
         shard.query_time.add_to(&mut self.query_time);
         shard.wait_time.add_to(&mut self.wait_time);

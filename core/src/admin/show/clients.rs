@@ -9,9 +9,10 @@ use std::{
 use super::{Column, Context, Row, Type};
 use crate::{
     admin::{table::Value, time},
+    clock::Moment,
     net::stream::PeerAddr,
     server::info::ServerInfo,
-    session::info::{ClientInfo, ClientState, micros},
+    session::info::{ClientInfo, ClientState},
 };
 
 pub(super) const COLUMNS: [Column; 22] = columns();
@@ -78,7 +79,7 @@ impl Scene {
         clients.sort_by_key(|client| client.connected);
         let mut servers = ServerInfo::list();
         servers.sort_by_key(|server| server.id);
-        Self { clients, servers, now: SystemTime::now(), now_micros: micros() }
+        Self { clients, servers, now: SystemTime::now(), now_micros: Moment::now().micros() }
     }
 
     fn clients(&self) -> Vec<Row> {

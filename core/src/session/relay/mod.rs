@@ -4,6 +4,8 @@
 //! and passes on whole reads. Both directions are one poll function, so that neither can block the
 //! other, and each byte from a server is written from the memory that it was read into.
 
+mod scan;
+
 use std::{
     collections::VecDeque,
     io,
@@ -17,11 +19,6 @@ use tokio::io::AsyncWrite;
 use crate::{
     net::{buffer::Buffer, stream::Stream},
     server::{Server, poll_read, statements::Statement},
-    wire::{
-        backend::error_field,
-        frame::{self, HEADER_BYTES},
-        reply::TxStatus,
-    },
 };
 
 /// Most of a server's answer that is kept back to see whether it is a refusal (25006).
@@ -235,22 +232,24 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<End, Broken>> {
         loop {
-            let mut moved = self.poll_to_server(server, cx)?;
+            self.poll_to_server(server, cx)?;
             if self.client_spoke(input) {
                 return Poll::Ready(Ok(End::ClientSpoke));
             }
-            moved |= self.poll_from_server(server, cx)?;
+            let was_behind = self.cleared > 0;
+            let heard = self.poll_from_server(server, cx)?;
             if self.is_done() {
                 // What has been cleared goes to the client after the server has been given back.
                 self.settle(server);
                 return Poll::Ready(Ok(if self.refused.is_some() { End::Refused } else { End::Ready }));
             }
-            moved |= self.poll_to_client(client, cx)?;
-            moved |= self.poll_from_client(client, input, cx)?;
+            let caught_up = self.poll_to_client(client, cx)? && was_behind;
+            let spoke = self.poll_from_client(client, input, cx)?;
             if self.client_spoke(input) {
                 return Poll::Ready(Ok(End::ClientSpoke));
             }
-            if !moved {
+            // What was only written makes nothing new to do, unless it stood in the way of reading.
+            if !(heard || caught_up || spoke) {
                 return Poll::Pending;
             }
         }
@@ -297,24 +296,23 @@ impl Exchange {
         self.ready && self.rest == 0 && self.client_rest == 0 && self.to_server.is_empty()
     }
 
-    fn poll_to_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<bool, Broken> {
+    fn poll_to_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<(), Broken> {
         if self.to_server.is_empty() && !self.unflushed.0 {
-            return Ok(false);
+            return Ok(());
         }
         let polled = poll_write_all(&mut server.stream, &mut self.to_server, usize::MAX, cx);
         self.unflushed.0 = polled.is_pending() && server.stream.is_tls();
         match polled {
-            Poll::Ready(Ok(())) => Ok(true),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
             Poll::Ready(Err(cause)) => {
                 self.to_server.clear();
                 // The server may have said why before it closed.
                 self.client_rest = 0;
                 if self.poll_from_server(server, cx).is_ok() && self.ready {
-                    return Ok(true);
+                    return Ok(());
                 }
                 Err(Broken::Server { untouched: !self.touched, cause })
             }
-            Poll::Pending => Ok(false),
         }
     }
 
@@ -409,12 +407,10 @@ impl Exchange {
 
     /// Queues a message of our own for the client, behind what has been cleared.
     pub fn say(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut out = Vec::new();
-        write(&mut out);
         debug_assert_eq!(self.cleared, self.to_client.len(), "nothing of a server's answer is half read");
-        self.to_client.extend(&out);
-        self.cleared += out.len();
-        self.scanned += out.len();
+        self.to_client.extend_with(write);
+        self.cleared = self.to_client.len();
+        self.scanned = self.cleared;
         self.touched = true;
     }
 
@@ -443,111 +439,6 @@ impl Exchange {
         }
     }
 
-    /// Walks over what has come from the server since the last time.
-    #[inline]
-    fn scan(&mut self, server: &mut Server) -> Result<(), Broken> {
-        let mut at = self.scanned;
-        loop {
-            let n = self.rest.min(self.to_client.len() - at);
-            self.rest -= n;
-            at += n;
-            if self.rest > 0 {
-                break;
-            }
-            let Some(next) = frame::header(&self.to_client.filled()[at..]).map_err(|_| Broken::Protocol)? else {
-                break;
-            };
-            // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
-            if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'A' | b'N' | b'H' | b'c') {
-                self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
-                at += HEADER_BYTES;
-                self.rest = next.total - HEADER_BYTES;
-                continue;
-            }
-            if self.to_client.len() - at < next.total {
-                break;
-            }
-            at = self.inspect(at, next, server)?;
-        }
-        self.scanned = at;
-        self.hold &= at <= HOLD_MAX_BYTES;
-        if !self.hold {
-            self.touched |= at > self.cleared;
-            self.cleared = at;
-        }
-        Ok(())
-    }
-
-    /// Looks into a message that is all there; answers where the next begins.
-    fn inspect(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<usize, Broken> {
-        let end = at + next.total;
-        let body = &self.to_client.filled()[at + HEADER_BYTES..end];
-        match next.tag {
-            b'1' | b'3' => return Ok(self.answered(at, next.total)),
-            b'S' => {
-                server.note_parameter(body);
-                self.settings_changed = true;
-            }
-            b'E' => {
-                if is_stale_plan(body) {
-                    let uses = self.counts.binds.saturating_add(self.counts.client_parses).max(1);
-                    server.statements.retire_latest(uses as usize);
-                }
-                if self.hold {
-                    self.refused = error_field(body, b'C').and_then(Refused::read);
-                }
-                self.hold = self.refused.is_some();
-            }
-            b'C' => {
-                self.hold &= self.refused.is_some();
-                self.note_tag(at, next.total, server);
-            }
-            b'G' => {
-                self.hold = false;
-                self.flow = Flow::CopyIn;
-            }
-            b'Z' => {
-                server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
-                self.ready = true;
-                self.hold = self.refused.is_some();
-            }
-            // EmptyQueryResponse and whatever a later protocol may bring.
-            _ => {}
-        }
-        Ok(end)
-    }
-
-    /// Treats the ParseComplete or CloseComplete at `at`; answers where the next message begins.
-    fn answered(&mut self, at: usize, total: usize) -> usize {
-        match self.answers.pop_front() {
-            None | Some(Answer::Pass | Answer::Parse { name: Some(_), .. }) => at + total,
-            Some(Answer::Swallow | Answer::Parse { name: None, .. }) => {
-                self.to_client.cut(at, total);
-                at
-            }
-            Some(Answer::CloseAsParse { .. }) => {
-                self.to_client.filled_mut()[at] = b'1';
-                at + total
-            }
-        }
-    }
-
-    fn note_tag(&mut self, at: usize, total: usize, server: &mut Server) {
-        match &self.to_client.filled()[at + HEADER_BYTES..at + total] {
-            b"DISCARD ALL\0" => {
-                server.forget_session();
-                self.discarded = Discarded::All;
-            }
-            b"DEALLOCATE ALL\0" => {
-                server.statements.clear();
-                if self.discarded == Discarded::Nothing {
-                    self.discarded = Discarded::Statements;
-                }
-            }
-            _ => {}
-        }
-    }
-
     /// Forgets what was asked for and, because of an error before it, never done.
     fn settle(&mut self, server: &mut Server) {
         for answer in &self.answers {
@@ -559,13 +450,6 @@ impl Exchange {
             self.forget_answer();
         }
     }
-}
-
-/// Whether an error says that a prepared statement's result has changed since it was prepared.
-///
-/// Drivers too tell it by the routine: the SQLSTATE is the common 0A000, and the text is translated.
-fn is_stale_plan(error: &[u8]) -> bool {
-    error_field(error, b'C') == Some(b"0A000") && error_field(error, b'R') == Some(b"RevalidateCachedQuery")
 }
 
 /// Writes the first `limit` bytes of `bytes`.

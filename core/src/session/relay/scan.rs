@@ -1,0 +1,125 @@
+//! Reads a server's answer as it passes: what ends it, what it changes, what must not go on.
+
+use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Refused};
+use crate::{
+    server::Server,
+    wire::{
+        backend::error_field,
+        frame::{self, HEADER_BYTES},
+        reply::TxStatus,
+    },
+};
+
+impl Exchange {
+    /// Walks over what has come from the server since the last time.
+    #[inline]
+    pub(super) fn scan(&mut self, server: &mut Server) -> Result<(), Broken> {
+        let mut at = self.scanned;
+        loop {
+            let n = self.rest.min(self.to_client.len() - at);
+            self.rest -= n;
+            at += n;
+            if self.rest > 0 {
+                break;
+            }
+            let Some(next) = frame::header(&self.to_client.filled()[at..]).map_err(|_| Broken::Protocol)? else {
+                break;
+            };
+            // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
+            if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'A' | b'N' | b'H' | b'c') {
+                self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
+                at += HEADER_BYTES;
+                self.rest = next.total - HEADER_BYTES;
+                continue;
+            }
+            if self.to_client.len() - at < next.total {
+                break;
+            }
+            at = self.inspect(at, next, server)?;
+        }
+        self.scanned = at;
+        self.hold &= at <= HOLD_MAX_BYTES;
+        if !self.hold {
+            self.touched |= at > self.cleared;
+            self.cleared = at;
+        }
+        Ok(())
+    }
+
+    /// Looks into a message that is all there; answers where the next begins.
+    fn inspect(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<usize, Broken> {
+        let end = at + next.total;
+        let body = &self.to_client.filled()[at + HEADER_BYTES..end];
+        match next.tag {
+            b'1' | b'3' => return Ok(self.answered(at, next.total)),
+            b'S' => {
+                server.note_parameter(body);
+                self.settings_changed = true;
+            }
+            b'E' => {
+                if is_stale_plan(body) {
+                    let uses = self.counts.binds.saturating_add(self.counts.client_parses).max(1);
+                    server.statements.retire_latest(uses as usize);
+                }
+                if self.hold {
+                    self.refused = error_field(body, b'C').and_then(Refused::read);
+                }
+                self.hold = self.refused.is_some();
+            }
+            b'C' => {
+                self.hold &= self.refused.is_some();
+                self.note_tag(at, next.total, server);
+            }
+            b'G' => {
+                self.hold = false;
+                self.flow = Flow::CopyIn;
+            }
+            b'Z' => {
+                server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
+                self.ready = true;
+                self.hold = self.refused.is_some();
+            }
+            // EmptyQueryResponse and whatever a later protocol may bring.
+            _ => {}
+        }
+        Ok(end)
+    }
+
+    /// Treats the ParseComplete or CloseComplete at `at`; answers where the next message begins.
+    fn answered(&mut self, at: usize, total: usize) -> usize {
+        match self.answers.pop_front() {
+            None | Some(Answer::Pass | Answer::Parse { name: Some(_), .. }) => at + total,
+            Some(Answer::Swallow | Answer::Parse { name: None, .. }) => {
+                self.to_client.cut(at, total);
+                at
+            }
+            Some(Answer::CloseAsParse { .. }) => {
+                self.to_client.filled_mut()[at] = b'1';
+                at + total
+            }
+        }
+    }
+
+    fn note_tag(&mut self, at: usize, total: usize, server: &mut Server) {
+        match &self.to_client.filled()[at + HEADER_BYTES..at + total] {
+            b"DISCARD ALL\0" => {
+                server.forget_session();
+                self.discarded = Discarded::All;
+            }
+            b"DEALLOCATE ALL\0" => {
+                server.statements.clear();
+                if self.discarded == Discarded::Nothing {
+                    self.discarded = Discarded::Statements;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Whether an error says that a prepared statement's result has changed since it was prepared.
+///
+/// Drivers too tell it by the routine: the SQLSTATE is the common 0A000, and the text is translated.
+fn is_stale_plan(error: &[u8]) -> bool {
+    error_field(error, b'C') == Some(b"0A000") && error_field(error, b'R') == Some(b"RevalidateCachedQuery")
+}

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, rc::Rc, sync::Arc, thread};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::{
-    config::{self, Config, ConfigErrors, Sources},
+    config::{self, Config, ConfigErrors, Scheduling, Sources},
     generation::builder,
     net::{
         listener::{self, Listener, UnixSocket},
@@ -115,6 +115,9 @@ fn work(
 ) {
     crate::plugin::Engine::prepare_thread();
     crate::pool::worker::become_worker(id);
+    if shared.generation.load().config.worker_scheduling == Scheduling::Batch {
+        schedule_as_batch();
+    }
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let Ok(runtime) = runtime else {
         tracing::error!(worker = id, "could not start a runtime");
@@ -133,6 +136,29 @@ fn work(
         shutdown.reached(Phase::Now).await;
     });
 }
+
+/// Has this thread wait, when it is woken, until what runs has done its share.
+///
+/// A proxy is woken by those who wait for it next. Where it pushes them aside it finds one event at a
+/// time; where it lets them go on it finds several, and each costs less. A machine that has a core to
+/// spare runs it at once either way.
+#[cfg(target_os = "linux")]
+fn schedule_as_batch() {
+    use thread_priority::{NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, unix};
+    let nice = rustix::process::getpriority_process(None);
+    let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
+    let middle = ThreadPriority::Crossplatform(50.try_into().expect("fifty is below a hundred"));
+    // It sets a priority as well, which is the operator's.
+    if let Err(error) = unix::set_thread_priority_and_policy(unix::thread_native_id(), middle, policy) {
+        tracing::debug!(?error, "the worker is scheduled as any thread");
+    }
+    if let Ok(nice) = nice {
+        let _ = rustix::process::setpriority_process(None, nice);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn schedule_as_batch() {}
 
 /// A file with our process id, removed with its owner.
 struct Pidfile(PathBuf);

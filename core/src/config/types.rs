@@ -13,6 +13,15 @@ pub enum PoolMode {
     Transaction,
 }
 
+/// How the operating system's scheduler treats workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheduling {
+    /// As batch work: a worker that is woken does not push aside what runs (Linux's `SCHED_BATCH`).
+    Batch,
+    /// As any other thread.
+    Other,
+}
+
 /// How clients prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthType {
@@ -62,6 +71,7 @@ pub struct Config {
     pub unix_socket_mode: u32,
     /// Worker threads; 0 in the file means one per core and is already resolved here.
     pub workers: usize,
+    pub worker_scheduling: Scheduling,
     pub metrics_listen: Option<SocketAddr>,
     pub pidfile: Option<PathBuf>,
 

@@ -190,6 +190,10 @@ impl Words for PoolMode {
     const WORDS: &'static [(&'static str, Self)] = &[("session", Self::Session), ("transaction", Self::Transaction)];
 }
 
+impl Words for Scheduling {
+    const WORDS: &'static [(&'static str, Self)] = &[("batch", Self::Batch), ("other", Self::Other)];
+}
+
 impl Words for AuthType {
     /// `plain` is PgBouncer's word for `password`.
     const WORDS: &'static [(&'static str, Self)] = &[

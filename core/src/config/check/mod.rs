@@ -60,6 +60,7 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         unix_socket_dir: top.file("unix_socket_dir"),
         unix_socket_mode: top.value("unix_socket_mode"),
         workers: workers(top.value("workers")),
+        worker_scheduling: top.value("worker_scheduling"),
         metrics_listen: top.maybe("metrics_listen"),
         pidfile: top.file("pidfile"),
 

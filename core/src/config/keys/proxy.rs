@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{
-        types::{AuthType, LogFormat, PoolMode, SslMode},
+        types::{AuthType, LogFormat, PoolMode, Scheduling, SslMode},
         value::{Words, words},
     },
     Bare, Group, Key, Kind, LONGEST, TIME, Table, time, whole,
@@ -332,6 +332,15 @@ const PROGRAM: &[Key] = &[
     Key::new("workers", whole(0, 1024), "0", "Threads that serve clients. 0: one per core.")
         .shown(|c| c.workers.to_string())
         .restart(),
+    Key::new(
+        "worker_scheduling",
+        Kind::Choice(words::<Scheduling>),
+        "batch",
+        "How Linux schedules workers. batch: on a busy machine a worker that is woken lets others finish first and \
+         then serves more clients at one go, which costs less. other: as any thread.",
+    )
+    .shown(|c| c.worker_scheduling.word().to_owned())
+    .restart(),
     Key::new("config_watch", Kind::Flag, "false", "Watch this file and those it names, and reload when one changes.")
         .shown(|c| flag(c.config_watch)),
     Key::unset("pidfile", Kind::File, "/run/howdah.pid", "Write the process id to this file.")

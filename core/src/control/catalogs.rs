@@ -183,6 +183,8 @@ struct Visit {
     at: Instant,
     spacing: Duration,
     idle_intervals: u32,
+    /// To be read once more: what was just changed may not have reached the standby that was read.
+    again: bool,
     /// What went wrong, so that it is told once.
     complaint: Option<Arc<str>>,
 }
@@ -214,7 +216,7 @@ impl<D: Dial, F: Fn(&str) -> Option<ServerTarget> + Send + Sync + 'static> Libra
     fn due(&self, database: &str, book: &Book) -> Instant {
         match self.visits.get(database) {
             None => Instant::now(),
-            Some(visit) if book.wanted.load(Ordering::Relaxed) => visit.at + visit.spacing,
+            Some(visit) if visit.again || book.wanted.load(Ordering::Relaxed) => visit.at + visit.spacing,
             Some(visit) => visit.at + REFRESH_INTERVAL,
         }
     }
@@ -224,7 +226,8 @@ impl<D: Dial, F: Fn(&str) -> Option<ServerTarget> + Send + Sync + 'static> Libra
         let used = book.used.swap(false, Ordering::Relaxed);
         self.shelf.count_change();
         let before = self.visits.get(database).cloned();
-        if !wanted && !used {
+        let again = before.as_ref().is_some_and(|visit| visit.again);
+        if !wanted && !used && !again {
             return self.pass_over(database);
         }
         let outcome = self.read(database).await;
@@ -249,7 +252,7 @@ impl<D: Dial, F: Fn(&str) -> Option<ServerTarget> + Send + Sync + 'static> Libra
             None if told.is_some() => tracing::info!(database = &**database, "the catalog is read again"),
             _ => {}
         }
-        let visit = Visit { at: Instant::now(), spacing, idle_intervals: 0, complaint };
+        let visit = Visit { at: Instant::now(), spacing, idle_intervals: 0, again: wanted, complaint };
         self.visits.insert(database.clone(), visit);
     }
 

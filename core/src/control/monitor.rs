@@ -30,13 +30,16 @@ use super::{
 };
 use crate::{
     config::types::Cluster,
-    facts::{Facts, FactsCell, Health, Report},
+    facts::{Facts, FactsCell, Health, NodeFacts, Report, Role},
     id::NodeId,
     server::ServerTarget,
 };
 
 /// Findings that may wait for the chair. A probe whose finding finds no room waits itself.
 const FINDINGS_MAX: usize = 256;
+
+/// A standby that is at most so far behind is read for the catalog: what it lacks is read a moment later.
+const CATALOG_LAG_MAX_BYTES: u64 = 1024 * 1024;
 
 /// What a monitor needs to begin.
 #[derive(Debug)]
@@ -209,11 +212,18 @@ impl<D: Dial> Board<D> {
         }
     }
 
-    /// Where to read a database's catalog: at the primary, which has its newest state, if there is one.
+    /// Where to read a database's catalog: at a standby that is near, else at the primary.
     fn best_source(&self, database: &str) -> Option<ServerTarget> {
         let facts = self.facts.load();
         let with = |health| facts.nodes.iter().find(move |node| node.health == health);
-        let node = facts.primary().or_else(|| with(Health::Up)).or_else(|| with(Health::Degraded))?;
+        let is_near = |node: &&NodeFacts| {
+            node.role == Role::Standby
+                && node.health == Health::Up
+                && node.lag_bytes.is_some_and(|lag| lag <= CATALOG_LAG_MAX_BYTES)
+        };
+        // Our snapshot would keep a VACUUM on the primary from its work.
+        let near = facts.nodes.iter().find(is_near);
+        let node = near.or_else(|| facts.primary()).or_else(|| with(Health::Up)).or_else(|| with(Health::Degraded))?;
         let target = self.watches.get(node.id.index())?.orders.borrow().target.clone();
         Some(ServerTarget { database: database.into(), ..target })
     }

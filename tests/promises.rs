@@ -13,3 +13,4 @@ mod many_clients;
 mod own_cluster;
 mod pgbench;
 mod pools;
+mod virtual_sessions;

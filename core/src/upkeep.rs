@@ -53,8 +53,13 @@ fn count(worker: &Worker, now: Instant, period: Duration) {
 }
 
 fn has_limits(config: &Config) -> bool {
-    let limits =
-        [config.client_idle_timeout, config.idle_transaction_timeout, config.query_timeout, config.transaction_timeout];
+    let limits = [
+        config.client_idle_timeout,
+        config.idle_transaction_timeout,
+        config.pin_timeout,
+        config.query_timeout,
+        config.transaction_timeout,
+    ];
     limits.iter().any(|limit| !limit.is_zero())
 }
 
@@ -80,6 +85,7 @@ fn overdue(client: &ClientInfo, config: &Config, now: u64) -> Option<Order> {
         return Some(Order::Transaction);
     }
     match state {
+        ClientState::Idle if !client.pins().0.is_none() && over(config.pin_timeout, since) => Some(Order::Pin),
         ClientState::Idle => over(config.client_idle_timeout, since).then_some(Order::Idle),
         ClientState::IdleInTransaction => {
             over(config.idle_transaction_timeout, since).then_some(Order::IdleTransaction)

@@ -4,7 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use howdah::{
     auth::{Secret, Secrets},
-    client::{Greeted, HandshakeContext, Refusal, greet::welcome, handshake},
+    client::{
+        Greeted, HandshakeContext, Refusal,
+        greet::{parameter_messages, welcome},
+        handshake,
+    },
     config::AuthType,
     net::{
         messages::{Inbox, send},
@@ -61,7 +65,8 @@ async fn serve(door: Arc<Door>, stream: Stream) {
     };
     let Ok(Greeted::Client(hello)) = handshake(stream, &context).await else { return };
     let mut hello = *hello;
-    welcome(&mut hello.out, &[("server_version".into(), "17.0".into())], 7, &[5; 32], hello.protocol);
+    let parameters = parameter_messages(&[("server_version".into(), "17.0".into())]);
+    welcome(&mut hello.out, &parameters, 7, &[5; 32], hello.protocol);
     let kind = match hello.secret {
         None => "none",
         Some(Secret::Plain(_)) => "plain",

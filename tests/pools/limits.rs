@@ -40,7 +40,7 @@ async fn a_pool_never_grows_beyond_its_size_whatever_the_number_of_workers() {
 async fn a_client_that_waits_too_long_is_told_so_and_stays() {
     let proxy = proxy(1, |config| config.set("query_wait_timeout", "1"));
     let (holder, waiter) = (connect(proxy.port(), "postgres").await, connect(proxy.port(), "postgres").await);
-    holder.simple_query("BEGIN").await.unwrap();
+    holder.simple_query("BEGIN; SELECT 1").await.unwrap();
 
     let refused = waiter.simple_query("SELECT 1").await.unwrap_err();
     assert_eq!(sqlstate(&refused), "53300", "{refused:?}");

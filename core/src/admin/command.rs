@@ -40,6 +40,7 @@ pub enum Show {
     PeerPools,
     Peers,
     Plans,
+    Pins,
     Plugins,
     Pools,
     Servers,
@@ -54,7 +55,7 @@ pub enum Show {
 }
 
 /// All that SHOW shows, by the word that asks for it.
-pub const SHOWS: [(&str, Show); 27] = [
+pub const SHOWS: [(&str, Show); 28] = [
     ("active_sockets", Show::ActiveSockets),
     ("clients", Show::Clients),
     ("config", Show::Config),
@@ -70,6 +71,7 @@ pub const SHOWS: [(&str, Show); 27] = [
     ("nodes", Show::Nodes),
     ("peer_pools", Show::PeerPools),
     ("peers", Show::Peers),
+    ("pins", Show::Pins),
     ("plans", Show::Plans),
     ("plugins", Show::Plugins),
     ("pools", Show::Pools),

@@ -86,7 +86,8 @@ impl Console {
             worker: u16::try_from(worker.id).unwrap_or(u16::MAX),
             key_bytes: hello.protocol.cancel_key(&[0; CANCEL_KEY_BYTES]).len(),
         });
-        greet::welcome(&mut hello.out, &parameters(&info, role), info.pid, &info.key, hello.protocol);
+        let parameters = greet::parameter_messages(&parameters(&info, role));
+        greet::welcome(&mut hello.out, &parameters, info.pid, &info.key, hello.protocol);
         let by_pgbouncers_rows = hello.database == "pgbouncer";
         let user = Arc::clone(&info.user);
         Some(Self {

@@ -22,6 +22,16 @@ pub enum Scheduling {
     Other,
 }
 
+/// What becomes of a session in transaction mode that leaves something on its server which cannot be
+/// carried to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerPin {
+    /// It keeps the server until the cause is gone.
+    Allow,
+    /// The statement that would leave it is refused.
+    Refuse,
+}
+
 /// How clients prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthType {
@@ -98,6 +108,9 @@ pub struct Config {
     /// Empty = none.
     pub server_reset_query: String,
     pub server_reset_query_always: bool,
+    pub server_pin: ServerPin,
+    pub pin_limit: usize,
+    pub pin_timeout: Duration,
     /// Sent before a server that rested longer than `server_check_delay` is lent; `Some("")` is an
     /// empty query, `None` trusts it unseen.
     pub server_check_query: Option<String>,

@@ -194,6 +194,10 @@ impl Words for Scheduling {
     const WORDS: &'static [(&'static str, Self)] = &[("batch", Self::Batch), ("other", Self::Other)];
 }
 
+impl Words for ServerPin {
+    const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow), ("refuse", Self::Refuse)];
+}
+
 impl Words for AuthType {
     /// `plain` is PgBouncer's word for `password`.
     const WORDS: &'static [(&'static str, Self)] = &[

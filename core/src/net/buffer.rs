@@ -138,6 +138,14 @@ impl Buffer {
         }
     }
 
+    /// Puts `new` in the place of `len` bytes, from `at` bytes behind the start.
+    pub fn replace(&mut self, at: usize, len: usize, new: &[u8]) {
+        let after = self.filled()[at + len..].to_vec();
+        self.end = self.start + at;
+        self.extend(new);
+        self.extend(&after);
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.release();
@@ -180,6 +188,10 @@ mod tests {
         buffer.fill(2);
         assert_eq!(buffer.filled(), b"llo!!");
         buffer.cut(1, 2);
+        assert_eq!(buffer.filled(), b"l!!");
+        buffer.replace(1, 1, b"???");
+        assert_eq!(buffer.filled(), b"l???!");
+        buffer.replace(1, 4, b"!!");
         assert_eq!(buffer.filled(), b"l!!");
         buffer.consume(3);
         assert!(buffer.is_empty());

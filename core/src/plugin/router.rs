@@ -4,6 +4,7 @@
 //! is, then the null policy: everything to the primary. A failure costs a counter, never a session.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -41,6 +42,9 @@ const SETTINGS_MAX_BYTES: usize = 256 << 10;
 /// How long a key whose call failed gets another plan, without asking again. As long as the breaker
 /// counts failures, so that one poisonous statement cannot open it for all others.
 const QUARANTINE: Duration = Duration::from_secs(10);
+
+/// Classes of sessions whose admission is kept; refusals and failures are not.
+const ADMITTED_MAX: usize = 1_000;
 
 /// `external_routine_exception`: what a client gets when a policy fails that must not be replaced.
 const POLICY_FAILED: [u8; 5] = *b"38000";
@@ -205,6 +209,8 @@ struct Plugin {
     requirements: Requirements,
     on_failure: OnFailure,
     breaker: Mutex<Breaker>,
+    /// Labels of the classes that were admitted.
+    admitted: Mutex<HashMap<SessionAttributes, Vec<(String, String)>>>,
     stats: Stats,
     /// The embedded default, unless this is it.
     fallback: Option<Router>,
@@ -240,6 +246,7 @@ impl Plugin {
             description: validate::description(introduction.description).map_err(invalid("describe"))?,
             on_failure: spec.on_failure,
             breaker: Mutex::default(),
+            admitted: Mutex::default(),
             stats: Stats::default(),
             fallback: fallback(engine, spec, facts)?,
         })
@@ -257,12 +264,24 @@ impl Plugin {
     }
 
     fn admit(&self, session: &SessionAttributes) -> Admission {
-        let session = v0_1::session(&self.requirements.class(session));
+        let class = self.requirements.class(session);
+        if let Some(labels) = self.admitted().get(&class) {
+            return Admission::Accept(labels.clone());
+        }
+        let session = v0_1::session(&class);
         let ask = |instance: &mut Instance| {
             validate::admission(instance.admit(&session)?).map_err(|cause| Failure::Invalid { cause })
         };
         match self.guarded(|| self.pool.call(None, ask)) {
-            Ok(admission) => admission,
+            Ok(Admission::Accept(labels)) => {
+                let mut admitted = self.admitted();
+                if admitted.len() >= ADMITTED_MAX {
+                    admitted.clear();
+                }
+                admitted.insert(class, labels.clone());
+                Admission::Accept(labels)
+            }
+            Ok(refused) => refused,
             Err(refused) => match self.on_failure {
                 OnFailure::BuiltIn => Admission::Accept(Vec::new()),
                 OnFailure::Refuse => Admission::Refuse(self.refusal(&refused)),
@@ -378,6 +397,10 @@ impl Plugin {
 
     fn around(&self) -> &Surroundings {
         &self.pool.artifact().around
+    }
+
+    fn admitted(&self) -> MutexGuard<'_, HashMap<SessionAttributes, Vec<(String, String)>>> {
+        self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

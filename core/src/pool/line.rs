@@ -19,8 +19,11 @@ use super::{CheckoutError, Quota, worker};
 use crate::{
     clock::Moment,
     id::PoolKey,
-    server::{self, ConnectError, Server, ServerTarget},
+    server::{self, ConnectError, Server, ServerTarget, settings::Settings},
 };
+
+/// Settings of a pool's sessions that are remembered as good; others are tried with a round trip of their own.
+const TAKEN_MAX: usize = 64;
 
 /// What bounds a pool; replaced as a whole by a reload.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +125,8 @@ pub struct Pool {
     /// Servers of an older age are closed when they come back.
     age: AtomicU64,
     disabled: AtomicBool,
+    /// Settings that some server of the pool has taken without complaint.
+    taken: Mutex<VecDeque<Settings>>,
     line: Mutex<Line>,
 }
 
@@ -150,6 +155,7 @@ impl Pool {
             requests: AtomicU64::new(0),
             age: AtomicU64::new(0),
             disabled: AtomicBool::new(false),
+            taken: Mutex::default(),
             line: Mutex::default(),
         })
     }
@@ -188,6 +194,29 @@ impl Pool {
     #[inline]
     pub fn count_request(&self) {
         self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// Whether some server of the pool has taken these settings before, so that others will.
+    pub fn has_taken(&self, settings: &Settings) -> bool {
+        self.taken().iter().any(|taken| taken.same(settings))
+    }
+
+    /// A server has taken these settings.
+    pub fn note_taken(&self, settings: &Settings) {
+        let mut taken = self.taken();
+        if taken.len() >= TAKEN_MAX {
+            taken.pop_front();
+        }
+        taken.push_back(settings.clone());
+    }
+
+    /// What servers have taken before, they may not take any more.
+    pub fn forget_taken(&self) {
+        self.taken().clear();
+    }
+
+    fn taken(&self) -> MutexGuard<'_, VecDeque<Settings>> {
+        self.taken.lock().expect("nothing panics while it holds the list")
     }
 
     /// Numbers for the console.

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tokio::time::Instant;
+
 use super::{Pool, PoolLimits, Quota, holds::Holds};
 use crate::{
     config::{Config, Database, PoolMode},
@@ -45,6 +47,12 @@ pub struct SetShared {
     pub clients: AtomicUsize,
     /// New clients are turned away.
     pub disabled: AtomicBool,
+    /// Sessions that keep their server.
+    pinned: AtomicUsize,
+    /// Some client has asked what a sequence answered before.
+    recalls_sequences: AtomicBool,
+    /// When the last transaction that wrote had ended.
+    last_write: Mutex<Option<Instant>>,
     /// By the settings a client asks for: the canonical settings, and what it is told at login.
     welcomes: Mutex<HashMap<Settings, Welcome>>,
 }
@@ -54,14 +62,50 @@ pub struct SetShared {
 pub struct Welcome {
     /// The settings as a server understood them.
     pub settings: Settings,
-    /// ParameterStatus messages, by name.
-    pub parameters: Arc<[(String, String)]>,
+    /// ParameterStatus messages, ready to be sent.
+    pub parameters: Arc<[u8]>,
 }
 
 /// Different settings whose welcome is remembered for one (database, user).
 const WELCOMES_MAX: usize = 256;
 
 impl SetShared {
+    /// How many sessions keep their server.
+    pub fn pinned(&self) -> usize {
+        self.pinned.load(Relaxed)
+    }
+
+    /// One more session keeps its server.
+    pub fn count_pinned(&self) {
+        self.pinned.fetch_add(1, Relaxed);
+    }
+
+    /// One session fewer keeps its server.
+    pub fn count_unpinned(&self) {
+        self.pinned.fetch_sub(1, Relaxed);
+    }
+
+    /// When the last transaction that wrote had ended, of whatever client.
+    pub fn last_write(&self) -> Option<Instant> {
+        *self.last_write.lock().expect("nothing panics while it holds the moment")
+    }
+
+    /// A transaction that wrote has ended.
+    pub fn note_write(&self, now: Instant) {
+        *self.last_write.lock().expect("nothing panics while it holds the moment") = Some(now);
+    }
+
+    /// Whether clients ask what a sequence answered before. Until one does, nobody has to keep a server
+    /// for having moved one.
+    pub fn recalls_sequences(&self) -> bool {
+        self.recalls_sequences.load(Relaxed)
+    }
+
+    /// A client asks what a sequence answered before.
+    pub fn note_recalls_sequences(&self) {
+        self.recalls_sequences.store(true, Relaxed);
+    }
+
     /// What clients with these settings are told, if that is known.
     pub fn welcome(&self, wanted: &Settings) -> Option<Welcome> {
         self.welcomes().get(wanted).cloned()

@@ -1,7 +1,7 @@
 //! One connection of ours to a node.
 //!
-//! [`connect`] opens it and logs in, [`Server`] is what pools keep and sessions borrow, [`settings`]
-//! and [`statements`] are what a session's next server must be brought up to.
+//! [`connect`] opens it and logs in, [`Server`] is what pools keep and sessions borrow; [`settings`],
+//! [`statements`] and [`sql_statements`] are what a session's next server must be brought up to.
 
 pub mod cancel;
 pub mod connect;
@@ -10,6 +10,7 @@ pub mod info;
 pub mod login;
 pub mod settings;
 pub mod simple;
+pub mod sql_statements;
 pub mod statements;
 mod target;
 
@@ -26,7 +27,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-use self::{info::ServerInfo, settings::Settings, statements::Statements};
+use self::{info::ServerInfo, settings::Settings, sql_statements::SqlStatements, statements::Statements};
 use crate::{
     clock::Moment,
     id::PoolKey,
@@ -44,6 +45,8 @@ pub struct Server {
     pub status: TxStatus,
     /// What has been set on it beyond its defaults.
     pub settings: Settings,
+    /// What SQL's PREPARE has prepared on it.
+    pub sql_statements: SqlStatements,
     /// What has been prepared on it under our names.
     pub statements: Statements,
     /// Whose unnamed statement it holds: a number that a session chose, 0 for nobody's.
@@ -115,6 +118,7 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         info,
         status: TxStatus::Idle,
         settings: Settings::default(),
+        sql_statements: SqlStatements::default(),
         statements: Statements::default(),
         unnamed: 0,
         age: opening.age,
@@ -153,6 +157,11 @@ impl Server {
 
     /// Runs a statement of our own while no client uses the server; answers are thrown away.
     pub async fn run(&mut self, sql: &str) -> Result<(), RunError> {
+        self.ask(sql, |_| ()).await
+    }
+
+    /// Runs a statement of our own; `each` gets the body of each DataRow.
+    pub async fn ask(&mut self, sql: &str, mut each: impl FnMut(&[u8])) -> Result<(), RunError> {
         let mut request = Vec::new();
         put_query(&mut request, sql.as_bytes());
         self.stream.write_all(&request).await?;
@@ -167,6 +176,7 @@ impl Server {
                 }
                 let body = &answer.filled()[frame::HEADER_BYTES..header.total];
                 match header.tag {
+                    b'D' => each(body),
                     b'E' => failure = Some(RunError::from_body(body)),
                     b'S' => self.note_parameter(body),
                     b'Z' => {
@@ -194,6 +204,7 @@ impl Server {
     /// Forgets what DISCARD ALL made the server forget.
     pub fn forget_session(&mut self) {
         self.settings = Settings::default();
+        self.sql_statements = SqlStatements::default();
         self.statements.clear();
         self.unnamed = 0;
     }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, LazyLock, Mutex, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -21,9 +21,15 @@ pub struct Statement {
     pub text: Box<[u8]>,
     /// Parameter types, on the wire's form.
     pub types: Box<[u8]>,
+    /// The settings that decide what the names in the text mean, as they were when it was prepared.
+    scope: Arc<str>,
+    /// Its result has changed since; whoever uses it next prepares it anew.
+    retired: AtomicBool,
 }
 
-type Known = HashMap<(Box<[u8]>, Box<[u8]>), Weak<Statement>, foldhash::fast::RandomState>;
+/// Text, parameter types and scope.
+type Identity = (Box<[u8]>, Box<[u8]>, Arc<str>);
+type Known = HashMap<Identity, Weak<Statement>, foldhash::fast::RandomState>;
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -32,9 +38,9 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 const SWEEP_AT: usize = 4096;
 
 impl Statement {
-    /// The statement of that text and those types.
-    pub fn interned(parse: &Parse<'_>) -> Arc<Self> {
-        let key = (Box::from(parse.text), Box::from(parse.types));
+    /// The statement of that text and those types, for sessions of that scope.
+    pub fn interned(parse: &Parse<'_>, scope: &Arc<str>) -> Arc<Self> {
+        let key = (Box::from(parse.text), Box::from(parse.types), Arc::clone(scope));
         let mut known = KNOWN.lock().expect("nothing panics while it holds the table");
         if let Some(statement) = known.get(&key).and_then(Weak::upgrade) {
             return statement;
@@ -48,14 +54,28 @@ impl Statement {
             name: format!("howdah_{id}").into_bytes().into(),
             text: key.0.clone(),
             types: key.1.clone(),
+            scope: Arc::clone(scope),
+            retired: AtomicBool::new(false),
         });
         known.insert(key, Arc::downgrade(&statement));
         statement
     }
 
-    /// Gives the next Parse of this text another name. Whoever has prepared it keeps this one.
+    /// Its result has changed since it was prepared, and PostgreSQL refuses it for good.
+    #[inline]
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
+    /// The same text under a name that no server has yet.
+    pub fn renewed(&self) -> Arc<Self> {
+        Self::interned(&Parse { name: &[], text: &self.text, types: &self.types }, &self.scope)
+    }
+
+    /// Gives the next use of this text another name.
     fn retire(&self) {
-        let key = (self.text.clone(), self.types.clone());
+        self.retired.store(true, Relaxed);
+        let key = (self.text.clone(), self.types.clone(), Arc::clone(&self.scope));
         let mut known = KNOWN.lock().expect("nothing panics while it holds the table");
         if known.get(&key).and_then(Weak::upgrade).is_some_and(|statement| statement.id == self.id) {
             known.remove(&key);
@@ -107,8 +127,8 @@ impl Statements {
 
     /// Notes that what the server prepared for one of its latest so many uses has another result by now.
     ///
-    /// PostgreSQL refuses such a statement for good, and clients prepare it anew; a server that has it
-    /// under its old name must not pass for prepared then.
+    /// PostgreSQL refuses such a statement for good. A server that has it under its old name must not
+    /// pass for prepared then.
     pub fn retire_latest(&self, uses: usize) {
         let mut latest: Vec<_> = self.used_at.values().collect();
         latest.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
@@ -136,7 +156,7 @@ mod tests {
     use super::*;
 
     fn statement(text: &str) -> Arc<Statement> {
-        Statement::interned(&Parse { name: b"", text: text.as_bytes(), types: b"\0\0" })
+        Statement::interned(&Parse { name: b"", text: text.as_bytes(), types: b"\0\0" }, &Arc::from(""))
     }
 
     #[test]
@@ -144,6 +164,8 @@ mod tests {
         let one = statement("select 1");
         assert!(Arc::ptr_eq(&one, &statement("select 1")));
         assert_ne!(one.id, statement("select 2").id);
+        let elsewhere = Parse { name: b"", text: b"select 1", types: b"\0\0" };
+        assert_ne!(one.id, Statement::interned(&elsewhere, &Arc::from("search_path")).id);
     }
 
     #[test]
@@ -155,9 +177,10 @@ mod tests {
 
         on_server.retire_latest(1);
 
-        assert_ne!(statement("select changed").name, changed.name);
+        assert!(changed.is_retired() && !kept.is_retired());
+        assert_ne!(changed.renewed().name, changed.name);
+        assert!(Arc::ptr_eq(&changed.renewed(), &statement("select changed")));
         assert!(Arc::ptr_eq(&statement("select kept"), &kept));
-        assert!(on_server.touch(changed.id), "its old users are told what PostgreSQL tells them");
     }
 
     #[test]

@@ -30,11 +30,28 @@ pub enum SessionError {
     /// A policy refused the request.
     #[error("{}", .0.message)]
     Refused(Refusal),
+    /// An earlier statement of the transaction failed.
+    #[error("current transaction is aborted, commands ignored until end of transaction block")]
+    Aborted,
     /// There is no node to send it to.
     #[error("no primary of cluster {cluster} is known")]
     NoPrimary {
         /// Which cluster.
         cluster: String,
+    },
+    /// The request would have the session keep its server, and that is not allowed here.
+    #[error("a session may not keep its server here: {cause}")]
+    PinRefused {
+        /// What it would be for.
+        cause: &'static str,
+    },
+    /// As many sessions keep their servers as may.
+    #[error("too many sessions keep their server ({limit}, pin_limit): {cause}")]
+    TooManyPinned {
+        /// What it would be for.
+        cause: &'static str,
+        /// `pin_limit`.
+        limit: usize,
     },
     /// No server could be had.
     #[error(transparent)]
@@ -55,6 +72,7 @@ fn words(order: Order) -> &'static str {
         Order::None => "nobody asked",
         Order::Leave => "the proxy is shutting down",
         Order::IdleTransaction => "idle_transaction_timeout",
+        Order::Pin => "pin_timeout",
         Order::Idle => "client_idle_timeout",
         Order::Transaction => "transaction_timeout",
         Order::Query => "query_timeout",
@@ -70,6 +88,7 @@ impl SessionError {
             Self::UnknownMessage(_) | Self::BadLength(_) => SqlState::PROTOCOL_VIOLATION,
             Self::TooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Refused(refusal) => SqlState::parse(&refusal.sqlstate).unwrap_or(SqlState::INSUFFICIENT_PRIVILEGE),
+            Self::Aborted => SqlState::IN_FAILED_SQL_TRANSACTION,
             Self::NoPrimary { .. } => SqlState::CANNOT_CONNECT_NOW,
             Self::Checkout(CheckoutError::Timeout { .. }) => SqlState::TOO_MANY_CONNECTIONS,
             Self::Checkout(CheckoutError::Connect { cause, .. }) => {
@@ -82,7 +101,9 @@ impl SessionError {
             Self::Settings(_) | Self::Broken(_) => SqlState::CONNECTION_FAILURE,
             Self::Ordered(Order::IdleTransaction) => SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
             Self::Ordered(Order::Transaction) => SqlState::TRANSACTION_TIMEOUT,
-            Self::Ordered(Order::Idle) => SqlState::IDLE_SESSION_TIMEOUT,
+            Self::Ordered(Order::Idle | Order::Pin) => SqlState::IDLE_SESSION_TIMEOUT,
+            Self::PinRefused { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::TooManyPinned { .. } => SqlState::TOO_MANY_CONNECTIONS,
             Self::Ordered(Order::Query) => SqlState::QUERY_CANCELED,
             Self::Ordered(_) => SqlState::ADMIN_SHUTDOWN,
         }
@@ -92,7 +113,12 @@ impl SessionError {
     pub fn is_survivable(&self) -> bool {
         match self {
             Self::Refused(refusal) => !refusal.close_session,
-            Self::NoPrimary { .. } | Self::Checkout(_) | Self::Settings(RunError::Server { .. }) => true,
+            Self::Aborted
+            | Self::NoPrimary { .. }
+            | Self::PinRefused { .. }
+            | Self::TooManyPinned { .. }
+            | Self::Checkout(_)
+            | Self::Settings(RunError::Server { .. }) => true,
             _ => false,
         }
     }

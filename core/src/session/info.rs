@@ -5,7 +5,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{
-            AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+            AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
         },
     },
@@ -14,6 +14,7 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 
+use super::traces::Causes;
 use crate::clock::Moment;
 
 /// Length of a cancel key under protocol 3.2; under 3.0 the first four bytes are used.
@@ -63,6 +64,8 @@ pub enum Order {
     Leave,
     /// `idle_transaction_timeout` has passed.
     IdleTransaction,
+    /// `pin_timeout` has passed.
+    Pin,
     /// `client_idle_timeout` has passed.
     Idle,
     /// `transaction_timeout` has passed.
@@ -79,9 +82,10 @@ impl Order {
             0 => Self::None,
             1 => Self::Leave,
             2 => Self::IdleTransaction,
-            3 => Self::Idle,
-            4 => Self::Transaction,
-            5 => Self::Query,
+            3 => Self::Pin,
+            4 => Self::Idle,
+            5 => Self::Transaction,
+            6 => Self::Query,
             _ => Self::Kill,
         }
     }
@@ -119,6 +123,8 @@ pub struct ClientInfo {
     transaction_since_micros: AtomicU64,
     server: AtomicU64,
     statements: AtomicU32,
+    pins: AtomicU16,
+    pinned_since_micros: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -189,6 +195,17 @@ impl ClientInfo {
 
     pub(super) fn note_statements(&self, count: usize) {
         self.statements.store(u32::try_from(count).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    /// Why it keeps its server, and since when, in microseconds of [`Moment`].
+    pub fn pins(&self) -> (Causes, u64) {
+        (Causes::from_bits(self.pins.load(Relaxed)), self.pinned_since_micros.load(Relaxed))
+    }
+
+    pub(super) fn note_pins(&self, causes: Causes, now: Moment) {
+        if self.pins.swap(causes.bits(), Relaxed) == 0 {
+            self.pinned_since_micros.store(now.micros(), Relaxed);
+        }
     }
 
     /// Asks the session to do something; a greater order replaces a smaller one.
@@ -262,6 +279,8 @@ impl Clients {
             transaction_since_micros: AtomicU64::new(0),
             server: AtomicU64::new(0),
             statements: AtomicU32::new(0),
+            pins: AtomicU16::new(0),
+            pinned_since_micros: AtomicU64::new(0),
             waker: AtomicWaker::new(),
         });
         loop {

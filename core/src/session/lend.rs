@@ -11,7 +11,7 @@ use crate::{
     pool::{CheckoutError, Lease, Pool},
     server::RunError,
     wire::{
-        reply::{self, Severity},
+        reply::{self, Severity, TxStatus},
         sqlstate::SqlState,
     },
 };
@@ -155,15 +155,28 @@ impl Session {
     }
 
     /// Gives the server the session's settings, if it has others.
-    async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
+    ///
+    /// What the pool's servers have taken before goes in front of the request, in the same packet.
+    /// What they have not, or what decides whose rights the request has, is tried first.
+    pub(super) async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
-        if lease.settings.same(&self.settings) || lease.status != crate::wire::reply::TxStatus::Idle {
+        let same = lease.settings.same(&self.settings) && lease.sql_statements.same(&self.sql_statements);
+        if same || lease.status != TxStatus::Idle {
             return Ok(());
         }
+        self.bring_settings().await?;
+        self.bring_sql_statements().await
+    }
+
+    async fn bring_settings(&mut self) -> Result<(), SessionError> {
+        let Some(lease) = &mut self.lease else { return Ok(()) };
         let sql = lease.settings.sql_towards(&self.settings);
-        if !sql.is_empty() {
+        let has_identity = self.settings.have_identity() || lease.settings.have_identity();
+        if !has_identity && lease.pool().has_taken(&self.settings) {
+            self.exchange.precede(lease, sql.as_bytes());
+        } else if !sql.is_empty() {
             match lease.run(&sql).await {
-                Ok(()) => {}
+                Ok(()) => lease.pool().note_taken(&self.settings),
                 Err(error @ RunError::Server { .. }) => return Err(SessionError::Settings(error)),
                 Err(error) => {
                     self.lease = None;
@@ -172,6 +185,26 @@ impl Session {
             }
         }
         lease.settings = self.settings.clone();
+        Ok(())
+    }
+
+    /// Has the server forget what other sessions prepared by SQL, and prepare what this one has.
+    async fn bring_sql_statements(&mut self) -> Result<(), SessionError> {
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        if lease.sql_statements.same(&self.sql_statements) {
+            return Ok(());
+        }
+        for step in lease.sql_statements.towards(&self.sql_statements) {
+            match lease.run(&step).await {
+                // Its table may be gone: then EXECUTE fails as it would have anyway.
+                Ok(()) | Err(RunError::Server { .. }) => {}
+                Err(error) => {
+                    self.lease = None;
+                    return Err(SessionError::Settings(error));
+                }
+            }
+        }
+        lease.sql_statements = self.sql_statements.clone();
         Ok(())
     }
 
@@ -188,6 +221,7 @@ impl Session {
     /// The transaction is over: in transaction mode somebody else may have the server.
     pub(super) fn release(&mut self, now: Moment) {
         if self.set.mode == PoolMode::Transaction
+            && !self.is_pinned()
             && let Some(lease) = self.lease.take()
         {
             self.info.note_server(0);

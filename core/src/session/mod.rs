@@ -1,7 +1,8 @@
 //! A client's stay: takes its requests one by one, has each routed, lent a server and carried.
 //!
 //! The story is [`Session::serve`]. [`unit`] finds where a request ends, [`route`] chooses the node,
-//! [`lend`] gets a server ready, [`translate`] rewrites names, [`relay`] carries the bytes.
+//! [`lend`] gets a server ready, [`translate`] rewrites names, [`relay`] carries the bytes, and
+//! [`settle`] finds out what the transaction left behind.
 
 pub mod choose;
 pub mod error;
@@ -9,15 +10,20 @@ pub mod info;
 pub mod plans;
 pub mod prepared;
 pub mod relay;
+pub mod traces;
 pub mod translate;
 pub mod unit;
 
 pub mod start;
 
+mod begin;
+mod deallocate;
 mod lend;
+mod pin;
 mod recover;
 mod request;
 mod route;
+mod settle;
 
 use std::{
     future::poll_fn,
@@ -31,10 +37,12 @@ use std::{
 use tokio::time::Instant;
 
 use self::{
+    begin::Begun,
     error::SessionError,
     info::{ClientInfo, ClientState, Order},
     prepared::PreparedStatements,
     relay::{Broken, Exchange},
+    traces::{Causes, Executes, Traces},
     translate::Unnamed,
     unit::{Unit, first_unit},
 };
@@ -46,7 +54,7 @@ use crate::{
     net::{buffer::Buffer, stream::Stream},
     plugin::input::SessionAttributes,
     pool::{Lease, PoolSet},
-    server::{poll_read, settings::Settings},
+    server::{poll_read, settings::Settings, sql_statements::SqlStatements},
     wire::{
         frame,
         reply::{self, Severity, TxStatus},
@@ -102,7 +110,19 @@ pub struct Session {
     exchange: Exchange,
     prepared: PreparedStatements,
     unnamed: Unnamed,
+    /// What the client asked for at login; RESET goes back to it.
+    startup: Settings,
     settings: Settings,
+    /// What the statements since may have left behind.
+    traces: Option<Box<Traces>>,
+    /// The client has begun a transaction that no server knows of yet.
+    begun: Option<Box<Begun>>,
+    /// Why the session keeps its server.
+    pins: Causes,
+    /// Statements of SQL's PREPARE.
+    sql_statements: SqlStatements,
+    /// What statements of SQL's PREPARE do when they are executed.
+    executes: Option<Box<Executes>>,
     set: Arc<PoolSet>,
     cluster: Arc<ClusterRuntime>,
     generation: u64,
@@ -116,8 +136,6 @@ pub struct Session {
     parked: Vec<(NodeId, Lease)>,
     mark: Mark,
     transaction: OpenTransaction,
-    /// The session has changed what only its server on the primary knows.
-    bound_to_primary: bool,
     held: Option<(NodeId, Option<Instant>)>,
 }
 
@@ -152,7 +170,13 @@ impl Session {
             exchange: Exchange::default(),
             prepared: PreparedStatements::default(),
             unnamed: Unnamed::default(),
+            startup: start.settings.clone(),
             settings: start.settings,
+            traces: None,
+            begun: None,
+            pins: Causes::NONE,
+            sql_statements: SqlStatements::default(),
+            executes: None,
             set: start.set,
             cluster: start.cluster,
             generation: start.generation,
@@ -165,9 +189,10 @@ impl Session {
             parked: Vec::new(),
             mark: Mark::None,
             transaction: OpenTransaction::default(),
-            bound_to_primary: false,
             held: None,
         };
+        // What the user wrote on another connection is there as well for whoever comes back.
+        session.mark = session.set.shared.last_write().map_or(Mark::None, Mark::At);
         session.input.extend(&start.unread);
         session.classify();
         session
@@ -205,13 +230,17 @@ impl Session {
             Unit::Terminate => return Ok(Some(Farewell::ClientLeft)),
             Unit::Unknown(tag) => return Err(SessionError::UnknownMessage(tag)),
             Unit::Stray(n) => self.input.consume(n),
-            Unit::Sync(n) if !self.is_in_transaction() => {
+            Unit::Sync(n) if !self.is_in_transaction_at_server() => {
                 self.input.consume(n);
-                self.exchange.say(|out| reply::ready_for_query(out, TxStatus::Idle));
+                let status = if self.begun.is_some() { TxStatus::InTransaction } else { TxStatus::Idle };
+                self.exchange.say(|out| reply::ready_for_query(out, status));
             }
             unit => self.request(unit).await?,
         }
         self.flush().await?;
+        if self.traces.is_some() && !self.is_in_transaction() {
+            self.settle().await?;
+        }
         Ok(None)
     }
 
@@ -293,6 +322,11 @@ impl Session {
         match self.info.ordered() {
             Order::None => None,
             Order::Leave if self.is_in_transaction() => None,
+            Order::Pin if self.is_in_transaction() => None,
+            order @ Order::Pin if !self.is_pinned() => {
+                self.info.obeyed(order);
+                None
+            }
             order @ Order::IdleTransaction if !self.is_in_transaction() => {
                 // Its transaction ended just before it was told.
                 self.info.obeyed(order);
@@ -314,7 +348,12 @@ impl Session {
         Ok(())
     }
 
+    /// As the client sees it; the server may not know of it yet.
     fn is_in_transaction(&self) -> bool {
+        self.begun.is_some() || self.is_in_transaction_at_server()
+    }
+
+    fn is_in_transaction_at_server(&self) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.status != TxStatus::Idle)
     }
 
@@ -337,13 +376,19 @@ impl Session {
 
     /// Gives back, cleaned, what the session still has.
     async fn wind_up(&mut self) {
-        let reset = self.set.mode == crate::config::PoolMode::Session;
+        let reset = self.set.mode == crate::config::PoolMode::Session || self.is_pinned() || self.traces.is_some();
+        let kept = self.pins;
+        self.set_pins(Causes::NONE);
         for (_, lease) in std::mem::take(&mut self.parked) {
             recover::clean_up(lease, reset, self.reset_query());
         }
         if let Some(lease) = self.lease.take() {
             self.info.note_server(0);
-            if self.exchange.is_between_requests() {
+            // Some causes are not undone by any statement.
+            let clean = kept.common(Causes::LIBRARY.and(Causes::OTHER)).is_none();
+            if self.exchange.is_between_requests() && !clean {
+                drop(lease);
+            } else if self.exchange.is_between_requests() {
                 recover::clean_up(lease, reset, self.reset_query());
             } else {
                 recover::abandon(lease);
@@ -363,6 +408,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.is_pinned() {
+            self.set.shared.count_unpinned();
+        }
         self.set.shared.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         self.worker.shared.clients.forget(self.info.pid);
     }

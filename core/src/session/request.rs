@@ -9,16 +9,18 @@ use super::{
     error::SessionError,
     info::{ClientState, Order},
     relay::{Answer, Broken, Counts, Discarded, End, Flow, Refused},
-    translate::Translator,
+    traces::Causes,
+    translate::{Translator, takes_any_result},
     unit::{Unit, messages},
 };
 use crate::{
     clock::Moment,
     facts::{Report, Role},
     id::NodeId,
+    server::settings::Settings,
     wire::{
         frame,
-        frontend::Bind,
+        frontend::{Bind, Parse},
         reply::{self, Severity, TxStatus},
     },
 };
@@ -43,11 +45,17 @@ impl Session {
     /// Serves one request; errors that the session survives have been told to the client.
     pub(super) async fn request(&mut self, unit: Unit) -> Result<(), SessionError> {
         let request = self.cut(unit)?;
+        if self.deallocate_at_once(&request) {
+            return Ok(());
+        }
         let now = Moment::now();
         self.enter(ClientState::Active, now);
         if self.transaction.since.is_none() {
             self.transaction.since = Some(now);
             self.info.begin_transaction(now);
+        }
+        if self.answer_at_once(&request, now) {
+            return Ok(());
         }
         match self.attempt(&request, now).await {
             Ok(()) => {
@@ -82,8 +90,14 @@ impl Session {
     async fn attempt(&mut self, request: &Request, now: Moment) -> Result<(), SessionError> {
         let mut avoid = None;
         for left in (0..ATTEMPTS_MAX).rev() {
-            if self.is_in_transaction() {
-                self.note_in_transaction(request);
+            if self.is_in_transaction_at_server() {
+                self.undo_resets();
+                self.note_request(request)?;
+            } else if self.is_pinned() && self.lease.is_some() {
+                self.note_request(request)?;
+                self.bring_up_to_date().await?;
+            } else if self.begun.as_ref().is_some_and(|begun| begun.failed) {
+                return Err(SessionError::Aborted);
             } else {
                 let node = self.route(request, avoid).await?;
                 if let Err(error) = self.lend(node, now).await {
@@ -98,7 +112,10 @@ impl Session {
                 }
             }
             let node = self.lease_node;
-            match self.carry(request, left > 0 && self.is_repeatable_here(request)).await {
+            let begins = self.begun.is_some();
+            self.begin_at_server();
+            let hold = !begins && left > 0 && (self.is_repeatable_here(request) || self.may_be_stale(request));
+            match self.carry(request, hold).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(refused)) => self.learn(request, refused, node),
                 Err(Broken::Server { untouched: true, .. }) if left > 0 && self.is_repeatable_here(request) => {
@@ -115,9 +132,47 @@ impl Session {
         Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() })
     }
 
+    /// A request of prepared statements, outside a transaction. When PostgreSQL refuses the first of them
+    /// because its result has changed, nothing has been done and the request can be made again, if
+    /// its client asks what the result is like. One that believes to know must be told of the error.
+    fn may_be_stale(&self, request: &Request) -> bool {
+        request.flow == Flow::Closed
+            && request.rest == 0
+            && !self.prepared.is_empty()
+            && !self.is_in_transaction()
+            && takes_any_result(&self.input.filled()[..request.len])
+    }
+
     /// A request to a standby outside a transaction may be made again elsewhere: it cannot have written.
     fn is_repeatable_here(&self, request: &Request) -> bool {
         request.repeatable && self.lease_role == Role::Standby && !self.is_in_transaction()
+    }
+
+    /// Inside a transaction a RESET has gone to the server's default; what the client asked for at login is
+    /// set again, in front of the request.
+    fn undo_resets(&mut self) {
+        let (Some(traces), Some(lease)) = (&mut self.traces, &mut self.lease) else { return };
+        let resets = std::mem::take(&mut traces.resets);
+        let all = std::mem::take(&mut traces.reset_all);
+        if (resets.is_empty() && !all) || self.startup.is_empty() || lease.status != TxStatus::InTransaction {
+            return;
+        }
+        let wanted = self.startup.only(|name| all || resets.iter().any(|reset| **reset == *name));
+        let sql = Settings::default().sql_towards(&wanted);
+        if !sql.is_empty() {
+            self.exchange.precede(lease, sql.as_bytes());
+        }
+    }
+
+    /// The batch will be made again, so the names that it gave do not count.
+    fn forget_names(&mut self, request: &Request) {
+        let names: Vec<Box<[u8]>> = messages(&self.input.filled()[..request.len])
+            .filter(|(tag, ..)| *tag == b'P')
+            .filter_map(|(_, body, _)| Some(Parse::read(body)?.name.into()))
+            .collect();
+        for name in names {
+            self.prepared.remove(&name);
+        }
     }
 
     /// Carries the request to the server that the session holds and the answer back. The request
@@ -137,6 +192,8 @@ impl Session {
             unnamed: &mut self.unnamed,
             exchange: &mut self.exchange,
             next_unnamed: &mut next_unnamed,
+            settings: &self.settings,
+            has_others: self.pins.contain(Causes::PREPARED) || !self.sql_statements.is_empty(),
         }
         .translate(&self.input.filled()[..request.len]);
         self.worker.next_unnamed.set(next_unnamed);
@@ -162,6 +219,11 @@ impl Session {
                 polled
             })
             .await;
+            if let Some(failure) = self.exchange.prefix_failure.take() {
+                // The request has run with other settings than the client believes: nobody may go on from here.
+                lease.pool().forget_taken();
+                return Err(Broken::Prefix(failure));
+            }
             match end {
                 Ok(End::Ready) => {
                     self.input.consume(kept);
@@ -191,6 +253,8 @@ impl Session {
                 unnamed: &mut self.unnamed,
                 exchange: &mut self.exchange,
                 next_unnamed: &mut next_unnamed,
+                settings: &self.settings,
+                has_others: self.pins.contain(Causes::PREPARED) || !self.sql_statements.is_empty(),
             }
             .translate(&self.input.filled()[..open.len]);
             self.worker.next_unnamed.set(next_unnamed);
@@ -256,6 +320,9 @@ impl Session {
         if refused == Refused::ReadOnly {
             self.correct_plan(request);
         }
+        if refused == Refused::StalePlan {
+            self.forget_names(request);
+        }
         if refused == Refused::Leaving {
             self.lease = None;
             self.info.note_server(0);
@@ -281,7 +348,16 @@ impl Session {
     fn survive(&mut self, request: &Request, error: &SessionError) {
         self.input.consume(request.len);
         self.set.stats.shard(self.worker.id).errors.add(1);
-        let status = self.lease.as_ref().map_or(TxStatus::Idle, |lease| lease.status);
+        let status = match &self.lease {
+            Some(lease) => lease.status,
+            None => match &mut self.begun {
+                Some(begun) => {
+                    begun.failed = true;
+                    TxStatus::Failed
+                }
+                None => TxStatus::Idle,
+            },
+        };
         let (detail, hint) = match error {
             SessionError::Refused(refusal) => {
                 (refusal.detail.as_deref().unwrap_or_default(), refusal.hint.as_deref().unwrap_or_default())
@@ -293,11 +369,13 @@ impl Session {
             reply::ready_for_query(out, status);
         });
         let now = Moment::now();
-        if status == TxStatus::Idle {
+        if self.is_in_transaction() {
+            self.enter(ClientState::IdleInTransaction, now);
+        } else {
             self.end_transaction(now);
             self.release(now);
+            self.enter(ClientState::Idle, now);
         }
-        self.enter(ClientState::Idle, now);
     }
 
     /// The request has been served: counts it, and lets go of the server if the transaction is over.
@@ -307,10 +385,9 @@ impl Session {
         let status = lease.status;
         lease.pool().count_request();
         self.after_discard();
-        if self.exchange.settings_changed
-            && let Some(lease) = &self.lease
-        {
-            self.settings = lease.settings.clone();
+        if self.exchange.settings_changed && self.traces.as_ref().is_none_or(|traces| traces.names.is_empty()) {
+            // A function or a trigger has set it.
+            self.traces.get_or_insert_default().all_settings = true;
         }
         let shard = self.set.stats.shard(self.worker.id);
         shard.queries.add(1);
@@ -327,21 +404,25 @@ impl Session {
         }
         if status == TxStatus::Idle {
             self.end_transaction(now);
-            self.release(now);
+            if self.traces.is_none() {
+                self.release(now);
+            }
             self.enter(ClientState::Idle, now);
         } else {
             self.enter(ClientState::IdleInTransaction, now);
         }
     }
 
-    fn end_transaction(&mut self, now: Moment) {
+    pub(super) fn end_transaction(&mut self, now: Moment) {
         if let Some(since) = self.transaction.since {
             let shard = self.set.stats.shard(self.worker.id);
             shard.transactions.add(1);
             shard.transaction_time.observe(now.micros_since(since));
         }
         if self.transaction.wrote {
-            self.mark = Mark::At(Instant::now());
+            let now = Instant::now();
+            self.mark = Mark::At(now);
+            self.set.shared.note_write(now);
         }
         if self.transaction.changed_catalog {
             self.cluster.catalogs.refresh(&self.set.dbname);
@@ -363,7 +444,8 @@ impl Session {
             Discarded::All => {
                 self.prepared.clear();
                 self.unnamed.id = 0;
-                self.bound_to_primary = false;
+                self.executes = None;
+                self.set_pins(self.pins.without(Causes::SEQUENCE));
             }
         }
         if !self.prepared.is_empty() || self.info.statements() > 0 {

@@ -11,6 +11,7 @@ use super::{
     plans::PlanKey,
     relay::Flow,
     request::Request,
+    traces::{Causes, Traces},
     unit::messages,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
         input::{Phase, Transaction},
         plan::{Destination, Hold, Plan},
     },
-    sql::{Kind, shape::Shape},
+    sql::{Kind, StatementFacts, effect::Effect, shape::Shape},
     wire::frontend::{Bind, Named, Parse, query_text},
 };
 
@@ -29,10 +30,17 @@ impl Session {
     pub(super) async fn route(&mut self, request: &Request, avoid: Option<NodeId>) -> Result<NodeId, SessionError> {
         self.follow_generation();
         if self.cluster.router.is_null() {
+            self.note_request(request)?;
             return self.primary().await;
         }
         let facts = self.cluster.facts.load();
-        let plan = self.plan(request, &facts);
+        let plan = match self.begun_plan(&facts) {
+            Some(plan) => {
+                self.note_request(request)?;
+                plan
+            }
+            None => self.plan(request, &facts)?,
+        };
         if let Destination::Refuse(refusal) = &plan.destination {
             return Err(SessionError::Refused(refusal.clone()));
         }
@@ -133,32 +141,75 @@ impl Session {
     }
 
     /// The plan for all of the request's statements together: where they differ, the primary.
-    fn plan(&mut self, request: &Request, facts: &Facts) -> Arc<Plan> {
+    fn plan(&mut self, request: &Request, facts: &Facts) -> Result<Arc<Plan>, SessionError> {
         if request.flow != Flow::Closed || request.rest > 0 {
-            self.transaction.wrote = true;
-            return Arc::new(Plan::primary("not-whole"));
+            self.note_request(request)?;
+            return Ok(Arc::new(Plan::primary("not-whole")));
         }
         let shapes = self.shapes(request);
+        self.note_all_effects(&shapes, request)?;
         // A function call, or what only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
         let mut chosen: Option<Arc<Plan>> = None;
         for shape in shapes {
-            self.note_effects(&shape);
             let plan = self.plan_of(&shape, facts);
             match &chosen {
-                Some(other) if other.destination != plan.destination => return Arc::new(Plan::primary("mixed")),
+                Some(other) if other.destination != plan.destination => return Ok(Arc::new(Plan::primary("mixed"))),
                 Some(_) => {}
                 None => chosen = Some(plan),
             }
         }
-        if self.bound_to_primary {
-            return Arc::new(Plan::primary("session-state"));
-        }
-        chosen.unwrap_or_else(|| Arc::new(Plan::primary("no-statement")))
+        Ok(chosen.unwrap_or_else(|| Arc::new(Plan::primary("no-statement"))))
     }
 
-    /// What a statement means for the rest of the transaction and of the session.
-    fn note_effects(&mut self, shape: &Shape) {
+    /// What the statements mean for the rest of the transaction and of the session.
+    fn note_all_effects(&mut self, shapes: &ShapeList, request: &Request) -> Result<(), SessionError> {
+        for shape in shapes {
+            self.note_effects(shape);
+            if !shape.facts.effects.is_empty() || self.is_pinned() {
+                self.may_pin(&shape.facts.effects)?;
+                self.note_traces(&shape.facts, request.len);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a statement may leave behind; `len` bytes of the input are the request.
+    fn note_traces(&mut self, facts: &StatementFacts, len: usize) {
+        let mut traces = self.traces.take();
+        let mut found = false;
+        for effect in &facts.effects {
+            let traces = traces.get_or_insert_default();
+            match effect {
+                Effect::Prepare { name, effects } => {
+                    self.executes.get_or_insert_default().note(name, effects);
+                    found |= traces.note(effect);
+                }
+                Effect::Execute(name) => {
+                    let known = self.executes.as_ref().and_then(|known| known.find(name));
+                    for effect in known.unwrap_or(std::slice::from_ref(effect)) {
+                        found |= traces.note(effect);
+                    }
+                }
+                Effect::SetByFunction => {
+                    for_each_value(&self.input.filled()[..len], |value| traces.note_candidate(value));
+                    found = true;
+                }
+                Effect::RecallSequence => self.set.shared.note_recalls_sequences(),
+                effect => found |= traces.note(effect),
+            }
+        }
+        // What was made by one command may be unmade by others.
+        if self.pins.contain(Causes::TEMPORARY) && facts.kind == Kind::Ddl {
+            traces.get_or_insert_default().suspect(Causes::TEMPORARY);
+            found = true;
+        }
+        let had = traces.as_ref().is_some_and(|traces| **traces != Traces::default());
+        self.traces = traces.filter(|_| found || had);
+    }
+
+    /// What a statement means for the rest of the transaction.
+    pub(super) fn note_effects(&mut self, shape: &Shape) {
         let traits = &shape.facts.traits;
         let transaction = &mut self.transaction;
         match shape.facts.kind {
@@ -167,8 +218,6 @@ impl Session {
             _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
         }
         transaction.changed_catalog |= traits.changes_catalog;
-        let lasts = traits.session_state && self.set.mode == crate::config::PoolMode::Session;
-        self.bound_to_primary |= lasts && shape.facts.kind != Kind::Begin;
     }
 
     fn transaction_of(&self, shape: &Shape) -> Transaction {
@@ -180,7 +229,7 @@ impl Session {
         }
     }
 
-    fn plan_of(&mut self, shape: &Rc<Shape>, facts: &Facts) -> Arc<Plan> {
+    pub(super) fn plan_of(&mut self, shape: &Rc<Shape>, facts: &Facts) -> Arc<Plan> {
         let transaction = self.transaction_of(shape);
         let key = PlanKey { class: self.class, shape: shape.id, transaction };
         let valid_for = self.plans_valid_for(facts.epoch);
@@ -211,22 +260,20 @@ impl Session {
         self.transaction.wrote = true;
     }
 
-    /// In a transaction nothing is routed, but it has to be known whether it wrote.
-    pub(super) fn note_in_transaction(&mut self, request: &Request) {
-        if self.cluster.router.is_null() {
-            return;
+    /// Notes what a request that is not routed means for its transaction and its session.
+    pub(super) fn note_request(&mut self, request: &Request) -> Result<(), SessionError> {
+        // A COPY, a function call, or a statement whose end has not come.
+        self.transaction.wrote |= request.flow != Flow::Closed || request.rest > 0;
+        if request.rest > 0 {
+            self.traces.get_or_insert_default().note_everything();
+            return Ok(());
         }
-        if request.flow != Flow::Closed || request.rest > 0 {
-            self.transaction.wrote = true;
-            return;
-        }
-        for shape in self.shapes(request) {
-            self.note_effects(&shape);
-        }
+        let shapes = self.shapes(request);
+        self.note_all_effects(&shapes, request)
     }
 
     /// The shapes of the request's statements.
-    fn shapes(&mut self, request: &Request) -> ShapeList {
+    pub(super) fn shapes(&mut self, request: &Request) -> ShapeList {
         let catalog = self.worker.last_catalog.borrow_mut().get(&self.cluster, &self.set.dbname);
         let mut shapes = self.worker.shapes.borrow_mut();
         let mut found = ShapeList::default();
@@ -267,7 +314,7 @@ impl Session {
     }
 
     /// Goes over to the running generation, between transactions.
-    fn follow_generation(&mut self) {
+    pub(super) fn follow_generation(&mut self) {
         let generation = self.worker.shared.generation.load();
         if generation.number == self.generation {
             return;
@@ -291,5 +338,20 @@ impl Session {
     }
 }
 
+/// Whatever may be an argument: string constants of a text, and values of parameters.
+fn for_each_value(request: &[u8], mut each: impl FnMut(&[u8])) {
+    for (tag, body, _) in messages(request) {
+        match tag {
+            b'Q' | b'P' => body.split(|byte| *byte == b'\'').skip(1).step_by(2).for_each(&mut each),
+            b'B' => {
+                if let Some(bind) = Bind::read(body) {
+                    bind.values().for_each(&mut each);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Nearly always one.
-type ShapeList = smallvec::SmallVec<[Rc<Shape>; 2]>;
+pub(super) type ShapeList = smallvec::SmallVec<[Rc<Shape>; 2]>;

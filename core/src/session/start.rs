@@ -12,7 +12,10 @@ use super::{
     info::{CANCEL_KEY_BYTES, NewClient},
 };
 use crate::{
-    client::{ClientHello, greet::welcome},
+    client::{
+        ClientHello,
+        greet::{parameter_messages, welcome},
+    },
     clock::Moment,
     generation::{ClusterRuntime, Generation},
     id::NodeId,
@@ -190,7 +193,7 @@ fn canonical(on_server: &Settings, reported: &[(String, String)], wanted: &Setti
             first.clone_into(value);
         }
     }
-    Welcome { settings, parameters: parameters.into() }
+    Welcome { settings, parameters: parameter_messages(&parameters).into() }
 }
 
 fn attributes_of(hello: &ClientHello) -> SessionAttributes {

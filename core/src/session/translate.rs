@@ -13,7 +13,7 @@ use super::{
     unit::messages,
 };
 use crate::{
-    server::{Server, statements::Statement},
+    server::{Server, settings::Settings, statements::Statement},
     wire::frontend::{Bind, Named, Parse, put_named},
 };
 
@@ -43,6 +43,10 @@ pub struct Translator<'a> {
     pub max_prepared: usize,
     /// For ids of unnamed statements.
     pub next_unnamed: &'a mut u64,
+    /// The session's settings: names in a text mean what they say.
+    pub settings: &'a Settings,
+    /// The session has statements of SQL's PREPARE on this server, beside those that we know of.
+    pub has_others: bool,
 }
 
 impl Translator<'_> {
@@ -53,8 +57,8 @@ impl Translator<'_> {
         for (tag, body, whole) in messages(bytes) {
             let replaced = match tag {
                 b'P' => self.parse(body, whole, &bytes[run..at]),
-                b'B' => self.bind(body, &bytes[run..at]),
-                b'D' => self.describe(body, &bytes[run..at]),
+                b'B' => self.bind(body, &bytes[run..at], bytes),
+                b'D' => self.describe(body, &bytes[run..at], bytes),
                 b'C' => self.close(body, &bytes[run..at]),
                 b'Q' | b'F' => {
                     self.server.unnamed = 0;
@@ -104,7 +108,7 @@ impl Translator<'_> {
             return true;
         }
         self.exchange.counts.client_parses += 1;
-        let statement = Statement::interned(&parse);
+        let statement = Statement::interned(&parse, &self.settings.scope());
         self.prepared
             .insert(parse.name, Prepared { statement: Arc::clone(&statement), shape: None, catalog_version: 0 });
         if self.server.statements.touch(statement.id) {
@@ -120,6 +124,7 @@ impl Translator<'_> {
     /// Has the server prepare a statement that it has not got.
     fn prepare(&mut self, statement: &Arc<Statement>, name: Option<&[u8]>) {
         self.exchange.counts.server_parses += 1;
+        self.exchange.prepared_anew |= name.is_none();
         if let Some(evicted) = self.server.statements.insert(statement, self.max_prepared) {
             self.exchange.answers.push_back(Answer::Swallow);
             self.put(&[], |out| put_named(out, b'C', &evicted.name));
@@ -148,11 +153,16 @@ impl Translator<'_> {
     }
 
     /// The statement behind a client's name, if names are ours.
-    fn known(&self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.prepared.find(name).map(|prepared| Arc::clone(&prepared.statement))
+    fn known(&mut self, name: &[u8], batch: &[u8]) -> Option<Arc<Statement>> {
+        let known = self.prepared.find_mut(name)?;
+        // Any other client would take the new result for the old one.
+        if known.statement.is_retired() && takes_any_result(batch) {
+            known.statement = known.statement.renewed();
+        }
+        Some(Arc::clone(&known.statement))
     }
 
-    fn bind(&mut self, body: &[u8], before: &[u8]) -> bool {
+    fn bind(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
         self.exchange.counts.binds += 1;
         let Some(bind) = Bind::read(body) else { return false };
         if bind.statement.is_empty() {
@@ -162,14 +172,14 @@ impl Translator<'_> {
             }
             return false;
         }
-        let Some(statement) = self.known(bind.statement) else { return false };
+        let Some(statement) = self.known(bind.statement, batch) else { return false };
         self.exchange.to_server.extend(before);
         self.ensure(&statement);
         self.put(&[], |out| bind.put_renamed(out, &statement.name));
         true
     }
 
-    fn describe(&mut self, body: &[u8], before: &[u8]) -> bool {
+    fn describe(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
         let Some(Named { kind: b'S', name }) = Named::read(body) else { return false };
         if name.is_empty() {
             if self.ensure_unnamed(before) {
@@ -178,7 +188,7 @@ impl Translator<'_> {
             }
             return false;
         }
-        let Some(statement) = self.known(name) else { return false };
+        let Some(statement) = self.known(name, batch) else { return false };
         self.exchange.to_server.extend(before);
         self.ensure(&statement);
         self.put(&[], |out| put_named(out, b'D', &statement.name));
@@ -193,11 +203,25 @@ impl Translator<'_> {
             self.server.unnamed = 0;
             return false;
         }
-        if self.max_prepared == 0 {
+        if self.max_prepared == 0 || (self.has_others && self.prepared.find(name).is_none()) {
             return false;
         }
         self.prepared.remove(name);
         self.put(before, |out| put_named(out, b'C', NOBODY));
         true
     }
+}
+
+/// The client does not care what the result of its statements is like: it has it described, and wants all
+/// columns in one format.
+pub(super) fn takes_any_result(batch: &[u8]) -> bool {
+    let mut describes = false;
+    for (tag, body, _) in messages(batch) {
+        match tag {
+            b'D' => describes = true,
+            b'B' if Bind::read(body).is_none_or(|bind| bind.result_formats() > 1) => return false,
+            _ => {}
+        }
+    }
+    describes
 }

@@ -53,6 +53,8 @@ pub(super) enum SessionUse {
     AdvisoryUnlockAll,
     /// Moves a sequence.
     MovesSequence,
+    /// Answers what a sequence answered before.
+    RecallsSequence,
     /// Answers from what the session did before.
     Remembers,
     /// Changes something else.
@@ -70,6 +72,45 @@ pub(super) fn reads(schema: Option<&str>, name: &str) -> bool {
     ours && !needs_primary(name) && (NONVOLATILE.contains(name) || HARMLESS.binary_search(&name).is_ok())
 }
 
+/// True for a function that has the look of one of PostgreSQL's own.
+pub(super) fn is_ours(schema: Option<&str>, name: &str) -> bool {
+    let by_name = name.starts_with("pg_") || name.starts_with("lo_");
+    let ours = by_name || matches!(name, "nextval" | "setval" | "currval" | "lastval" | "loread" | "lowrite");
+    reads(schema, name) || (ours && schema.is_none_or(|schema| schema == PG_CATALOG))
+}
+
+/// True for what answers for the node that is asked: its processes, files, locks and counters. Clients
+/// mean the primary's, which they would get without a proxy.
+pub(super) fn is_of_node(name: &str) -> bool {
+    const PREFIXES: [&str; 7] = [
+        "pg_stat_",
+        "pg_statio_",
+        "pg_replication_slots",
+        "pg_show_",
+        "pg_postmaster_start_time",
+        "pg_conf_load_time",
+        "inet_server_",
+    ];
+    const NAMES: [&str; 15] = [
+        "pg_backend_memory_contexts",
+        "pg_control_checkpoint",
+        "pg_control_recovery",
+        "pg_current_logfile",
+        "pg_file_settings",
+        "pg_get_backend_memory_contexts",
+        "pg_get_shmem_allocations",
+        "pg_hba_file_rules",
+        "pg_ident_file_mappings",
+        "pg_lock_status",
+        "pg_locks",
+        "pg_prepared_xact",
+        "pg_prepared_xacts",
+        "pg_settings",
+        "pg_shmem_allocations",
+    ];
+    NAMES.binary_search(&name).is_ok() || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Declared stable, yet they fail on a standby: they assign a transaction its number.
 pub(super) fn needs_primary(name: &str) -> bool {
     matches!(name, "txid_current" | "pg_current_xact_id")
@@ -85,12 +126,8 @@ pub(super) fn session_use(name: &str) -> Option<SessionUse> {
         "pg_advisory_unlock" | "pg_advisory_unlock_shared" => SessionUse::AdvisoryUnlock,
         "pg_advisory_unlock_all" => SessionUse::AdvisoryUnlockAll,
         "nextval" | "setval" => SessionUse::MovesSequence,
-        "currval"
-        | "lastval"
-        | "pg_listening_channels"
-        | "pg_prepared_statement"
-        | "pg_cursor"
-        | "pg_my_temp_schema" => SessionUse::Remembers,
+        "currval" | "lastval" => SessionUse::RecallsSequence,
+        "pg_listening_channels" | "pg_prepared_statement" | "pg_cursor" | "pg_my_temp_schema" => SessionUse::Remembers,
         "setseed" | "pg_replication_origin_session_setup" | "pg_replication_origin_session_reset" => SessionUse::Other,
         _ => return None,
     })
@@ -108,6 +145,16 @@ mod tests {
     #[test]
     fn the_harmless_are_sorted_for_the_search() {
         assert!(HARMLESS.is_sorted());
+    }
+
+    #[test]
+    fn what_a_node_says_of_itself_is_known_by_name() {
+        for name in ["pg_stat_activity", "pg_locks", "pg_settings", "pg_prepared_xacts", "pg_stat_get_wal"] {
+            assert!(is_of_node(name), "{name}");
+        }
+        for name in ["pg_class", "pg_stats", "pg_is_in_recovery", "pg_statistic", "orders"] {
+            assert!(!is_of_node(name), "{name}");
+        }
     }
 
     #[test]

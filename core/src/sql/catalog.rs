@@ -30,8 +30,10 @@ pub enum Volatility {
     Immutable,
     /// Reads the database and changes nothing.
     Stable,
-    /// May do anything.
+    /// May do anything to the database.
     Volatile,
+    /// The same, and to its session.
+    Session,
 }
 
 impl Volatility {
@@ -40,6 +42,7 @@ impl Volatility {
         match code {
             'i' => Self::Immutable,
             's' => Self::Stable,
+            'w' => Self::Session,
             _ => Self::Volatile,
         }
     }
@@ -124,10 +127,22 @@ impl Catalog {
             .max();
         match worst {
             _ if builtin::needs_primary(name) => Knowledge::MayWrite,
-            Some(Volatility::Volatile) => Knowledge::MayWrite,
+            Some(Volatility::Volatile | Volatility::Session) => Knowledge::MayWrite,
             Some(_) => Knowledge::Reads,
             None if !self.loaded && builtin::reads(schema, name) => Knowledge::Reads,
             None => Knowledge::Unknown,
+        }
+    }
+
+    /// Whether a function, named with or without a schema, may change its session.
+    pub fn may_change_session(&self, schema: Option<&str>, name: &str) -> bool {
+        let mut overloads = self.functions.get(name).into_iter().flatten();
+        match self.functions.contains_key(name) {
+            true => overloads.any(|(home, volatility)| {
+                *volatility == Volatility::Session && schema.is_none_or(|schema| **home == *schema)
+            }),
+            // It is new, or this is the empty catalog.
+            false => !builtin::is_ours(schema, name),
         }
     }
 

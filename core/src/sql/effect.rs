@@ -133,6 +133,10 @@ pub enum Effect {
     Load,
     /// Uses a sequence such that `currval` and `lastval` answer differently.
     UseSequence,
+    /// Asks what a sequence answered this session: `currval`, `lastval`.
+    RecallSequence,
     /// Changes something else that the server process keeps, for example `setseed`.
     Other,
+    /// May do anything to its session: nobody could look into it.
+    Unknown,
 }

@@ -153,6 +153,12 @@ pub fn mentions_ddl(facts: &StatementFacts) -> bool {
     facts.traits.changes_catalog
 }
 
+/// Whether a text is one PREPARE and nothing else.
+pub fn is_prepare(text: &str) -> bool {
+    let Some(tree) = parse(text) else { return false };
+    matches!(&*tree.stmts, [one] if matches!(one.stmt.as_ref().and_then(|it| it.node.as_ref()), Some(pg_query::NodeEnum::PrepareStmt(_))))
+}
+
 /// Facts of a text that nobody has parsed.
 pub(super) fn unparsed(text: &[u8], scanned: Scanned) -> StatementFacts {
     let session_state = lexical::may_change_session(text);
@@ -163,7 +169,7 @@ pub(super) fn unparsed(text: &[u8], scanned: Scanned) -> StatementFacts {
         tables: Vec::new(),
         functions: Vec::new(),
         hints: scanned.hints,
-        effects: if session_state { vec![Effect::Other] } else { Vec::new() },
+        effects: if session_state { vec![Effect::Unknown] } else { Vec::new() },
         normalized: scanned.normalized.into(),
     }
 }

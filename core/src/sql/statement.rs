@@ -101,10 +101,12 @@ impl<'a> Reader<'a> {
                     found.call(call);
                 }
                 self.absorb(found, Runs::Now);
+                self.effects.push(Effect::Unknown);
                 self.writes(Kind::Call)
             }
             NodeEnum::DoStmt(_) => {
                 self.traits.unknown_function = true;
+                self.effects.push(Effect::Unknown);
                 self.writes(Kind::DoBlock)
             }
             _ => self.session_command(statement).unwrap_or_else(|| self.other_command(statement)),
@@ -313,7 +315,8 @@ impl<'a> Reader<'a> {
         let schema = table.schema.as_deref();
         let concern = self.catalog.concern(schema, &table.name);
         let temporary = schema.is_some_and(is_temporary_schema);
-        self.traits.primary_only_relation |= temporary || concern == Some(Concern::PrimaryOnly);
+        let of_node = schema.is_none_or(|schema| schema == builtin::PG_CATALOG) && builtin::is_of_node(&table.name);
+        self.traits.primary_only_relation |= temporary || of_node || concern == Some(Concern::PrimaryOnly);
         self.traits.session_state |= temporary || builtin::relation_remembers(&table.name);
         let writes = concern == Some(Concern::MayWrite);
         self.traits.unknown_function |= writes && runs == Runs::Now;
@@ -332,6 +335,10 @@ impl<'a> Reader<'a> {
             self.traits.unknown_function |= writes;
             if schema.is_none_or(|schema| schema == builtin::PG_CATALOG) {
                 self.session_use(&function.name);
+                self.traits.primary_only_relation |= builtin::is_of_node(&function.name);
+            }
+            if writes && self.catalog.may_change_session(schema, &function.name) {
+                self.effects.push(Effect::Unknown);
             }
         }
         if !self.functions.contains(&function) {
@@ -345,6 +352,7 @@ impl<'a> Reader<'a> {
             None => {}
             Some(SessionUse::Remembers) => self.traits.session_state = true,
             Some(SessionUse::MovesSequence) => self.effects.push(Effect::UseSequence),
+            Some(SessionUse::RecallsSequence) => self.affect(Effect::RecallSequence),
             Some(SessionUse::SetConfig) => self.affect(Effect::SetByFunction),
             Some(SessionUse::AdvisoryLock) => self.affect(Effect::AdvisoryLock),
             Some(SessionUse::AdvisoryUnlock) => self.affect(Effect::AdvisoryUnlock),

@@ -5,6 +5,9 @@ use super::{
     histogram::{Histogram, Snapshot},
 };
 
+/// Causes for which a session keeps its server.
+pub const PIN_CAUSES: usize = 9;
+
 /// One worker's share.
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -33,6 +36,8 @@ pub struct Shard {
     pub rerouted: Counter,
     /// ErrorResponses of our own.
     pub errors: Counter,
+    /// Sessions that came to keep their server, by cause, in the order of `Causes::WORDS`.
+    pub pins: [Counter; PIN_CAUSES],
     /// Time in transactions.
     pub transaction_time: Histogram,
     /// Time at servers.
@@ -57,6 +62,7 @@ pub struct Totals {
     pub standby_queries: u64,
     pub rerouted: u64,
     pub errors: u64,
+    pub pins: [u64; PIN_CAUSES],
     pub transaction_time: Snapshot,
     pub query_time: Snapshot,
     pub wait_time: Snapshot,
@@ -105,6 +111,9 @@ impl Totals {
         self.standby_queries += other.standby_queries;
         self.rerouted += other.rerouted;
         self.errors += other.errors;
+        for (sum, more) in self.pins.iter_mut().zip(other.pins) {
+            *sum += more;
+        }
         self.transaction_time.merge(&other.transaction_time);
         self.query_time.merge(&other.query_time);
         self.wait_time.merge(&other.wait_time);
@@ -123,6 +132,9 @@ impl Totals {
         self.standby_queries += shard.standby_queries.get();
         self.rerouted += shard.rerouted.get();
         self.errors += shard.errors.get();
+        for (sum, more) in self.pins.iter_mut().zip(&shard.pins) {
+            *sum += more.get();
+        }
         shard.transaction_time.add_to(&mut self.transaction_time);
         shard.query_time.add_to(&mut self.query_time);
         shard.wait_time.add_to(&mut self.wait_time);

@@ -1,6 +1,9 @@
 //! The client's messages whose inside we need.
 
-use super::frame::{cstr, put, put_cstr};
+use super::{
+    frame::{cstr, put, put_cstr},
+    take::Take,
+};
 
 /// A Query's text, without its zero.
 pub fn query_text(body: &[u8]) -> Option<&[u8]> {
@@ -53,6 +56,36 @@ impl<'a> Bind<'a> {
         let (portal, rest) = cstr(body)?;
         let (statement, rest) = cstr(rest)?;
         Some(Self { portal, statement, rest })
+    }
+
+    /// The values of its parameters, without those that are NULL.
+    pub fn values(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut take = Take::new(self.rest, "Bind");
+        let formats = take.u16().and_then(|count| take.bytes(2 * usize::from(count)));
+        let mut left = formats.and_then(|_| take.u16()).unwrap_or(0);
+        std::iter::from_fn(move || {
+            while left > 0 {
+                left -= 1;
+                let Ok(length) = usize::try_from(take.i32().ok()?) else { continue };
+                return take.bytes(length).ok();
+            }
+            None
+        })
+    }
+
+    /// How many result formats it has: none and one are for all columns.
+    pub fn result_formats(&self) -> u16 {
+        let mut take = Take::new(self.rest, "Bind");
+        let mut skip = || {
+            let formats = take.u16()?;
+            take.bytes(2 * usize::from(formats))?;
+            for _ in 0..take.u16()? {
+                let length = take.i32()?;
+                take.bytes(usize::try_from(length).unwrap_or(0))?;
+            }
+            take.u16()
+        };
+        skip().unwrap_or(0)
     }
 
     /// Appends this Bind for a statement of another name.
@@ -117,5 +150,18 @@ mod tests {
         Bind { portal: b"", statement: b"a", rest: b"\0\0\0\0\0\0" }.put_renamed(&mut out, b"howdah_1");
         assert_eq!(Bind::read(&out[5..]), Some(Bind { portal: b"", statement: b"howdah_1", rest: b"\0\0\0\0\0\0" }));
         assert_eq!(Bind::read(b"portal\0no end"), None);
+    }
+
+    #[test]
+    fn values_of_a_bind_are_read_as_far_as_they_go() {
+        let rest = b"\0\x01\0\0\0\x03\0\0\0\x02ab\xff\xff\xff\xff\0\0\0\x01c\0\0";
+        let values = |rest| Bind { portal: b"", statement: b"", rest }.values().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(values(rest), [b"ab".to_vec(), b"c".to_vec()]);
+        assert_eq!(values(&rest[..12]), [b"ab".to_vec()]);
+        assert!(values(b"\x7f\xff").is_empty());
+        let formats = |rest| Bind { portal: b"", statement: b"", rest }.result_formats();
+        assert_eq!(formats(rest), 0);
+        assert_eq!(formats(b"\0\0\0\x01\xff\xff\xff\xff\0\x02\0\0\0\x01"), 2);
+        assert_eq!(formats(b"\0"), 0);
     }
 }

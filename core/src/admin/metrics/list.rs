@@ -1,6 +1,7 @@
 //! The list.
 
 use super::*;
+use crate::session::traces::Causes;
 
 /// All metrics, in the order of the page; those that policies keep themselves follow.
 pub(super) const METRICS: &[Metric] = &[
@@ -51,6 +52,16 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     counter("howdah_errors_total", "Errors of our own that clients were told.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.errors));
+    }),
+    counter("howdah_pins_total", "Sessions that came to keep their server, by cause.", |scene, to| {
+        each_set(scene, |labels, _, totals| {
+            for ((_, cause), count) in Causes::WORDS.into_iter().zip(totals.pins) {
+                to.count(&[labels, &[("cause", cause)]].concat(), count);
+            }
+        });
+    }),
+    gauge("howdah_sessions_pinned", "Sessions that keep their server.", |scene, to| {
+        each_set(scene, |labels, numbers, _| to.count(labels, numbers.set.shared.pinned() as u64));
     }),
     counter("howdah_logins_total", "Clients that logged in.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.logins));

@@ -7,6 +7,7 @@ mod databases;
 mod generations;
 mod lists;
 pub(super) mod nodes;
+mod pins;
 mod plugins;
 pub(super) mod pools;
 mod stats;
@@ -45,6 +46,7 @@ pub fn view(what: Show) -> View {
         Show::Version => (&[("version", Type::Text)], |_| vec![vec![product().into()]]),
         Show::Nodes => (&nodes::COLUMNS, nodes::rows),
         Show::Plugins => (&plugins::PLUGINS, plugins::plugins),
+        Show::Pins => (&pins::COLUMNS, pins::rows),
         Show::Plans => (&plugins::PLANS, plugins::plans),
         Show::Pools => (&pools::COLUMNS, pools::rows),
         Show::Stats => (&stats::STATS, stats::stats),
@@ -79,7 +81,7 @@ pub const HELP: &str = "
 \tSHOW SOCKETS|ACTIVE_SOCKETS|LISTS|MEM|STATE
 \tSHOW DNS_HOSTS|DNS_ZONES
 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|COUNTERS
-\tSHOW NODES|PLUGINS|PLANS|GENERATIONS
+\tSHOW NODES|PLUGINS|PLANS|PINS|GENERATIONS
 \tEXPLAIN ROUTE <statement> [FOR <user> [<db>]]
 \tRELOAD
 \tROLLBACK [TO <generation>]   (of the configuration, not of a transaction)

@@ -89,6 +89,7 @@ fn columns_of_ours_stay_where_they_are() {
             "cluster name policy version state generation calls failures traps timeouts p50_us max_us instances \
              memory_bytes api sha256 last_error",
         ),
+        (Show::Pins, "id user database application_name cause since seconds node remote_pid"),
         (Show::Plans, "worker fingerprint shape kind class transaction rule plan hits"),
         (Show::Generations, "generation since cause running sessions policy"),
         (Show::Counters, "counter value"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::{
-        types::{AuthType, LogFormat, PoolMode, Scheduling, SslMode},
+        types::{AuthType, LogFormat, PoolMode, Scheduling, ServerPin, SslMode},
         value::{Words, words},
     },
     Bare, Group, Key, Kind, LONGEST, TIME, Table, time, whole,
@@ -175,6 +175,21 @@ const SERVERS: &[Key] = &[
     )
     .shown(|c| flag(c.server_reset_query_always)),
     Key::new(
+        "server_pin",
+        Kind::Choice(words::<ServerPin>),
+        "allow",
+        "What a session in transaction mode gets that leaves something on its server which no other has, such as a \
+         temporary table: it keeps the server until that is gone, or an error.",
+    )
+    .shown(|c| c.server_pin.word().to_owned()),
+    Key::new(
+        "pin_limit",
+        whole(0, MANY),
+        "0",
+        "The most sessions of one database and user that keep their server at once; others get an error. 0: no limit.",
+    )
+    .shown(|c| c.pin_limit.to_string()),
+    Key::new(
         "server_check_query",
         Kind::Text,
         "<empty>",
@@ -221,6 +236,8 @@ const TIMES: &[Key] = &[
         "After a failed login only one attempt at a time is made for this long; clients get its error at once.",
     )
     .shown(|c| seconds(c.server_login_retry)),
+    Key::new("pin_timeout", TIME, "0", "A session that keeps its server and is idle for longer is ended. 0: no limit.")
+        .shown(|c| seconds(c.pin_timeout)),
     Key::new("query_timeout", TIME, "0", "A query that takes longer is cancelled. 0: no limit.")
         .shown(|c| seconds(c.query_timeout)),
     Key::new(

@@ -18,7 +18,8 @@ use tokio::io::AsyncWrite;
 
 use crate::{
     net::{buffer::Buffer, stream::Stream},
-    server::{Server, poll_read, statements::Statement},
+    server::{RunError, Server, poll_read, statements::Statement},
+    wire::frontend::put_query,
 };
 
 /// Most of a server's answer that is kept back to see whether it is a refusal (25006).
@@ -68,6 +69,8 @@ pub enum Refused {
     Conflict,
     /// It is going away (57P01 to 57P03).
     Leaving,
+    /// What was prepared has another result by now; nothing was executed.
+    StalePlan,
 }
 
 impl Refused {
@@ -110,6 +113,9 @@ pub enum Broken {
     /// The server sent what the protocol does not allow.
     #[error("the server broke the protocol")]
     Protocol,
+    /// A statement of our own in front of the request failed, though servers had taken it before.
+    #[error("the session's settings could not be restored")]
+    Prefix(#[source] Box<RunError>),
     /// Somebody asked the session to stop.
     #[error("the session was told to stop")]
     Ordered(super::info::Order),
@@ -149,8 +155,14 @@ pub struct Exchange {
     ready: bool,
     /// DISCARD ALL or DEALLOCATE ALL has been answered.
     pub discarded: Discarded,
-    /// A ParameterStatus has changed what the session has set.
+    /// A ParameterStatus has said that something is set otherwise.
     pub settings_changed: bool,
+    /// The server had to be given a statement that the client prepared before.
+    pub prepared_anew: bool,
+    /// ReadyForQuery messages still to come for statements of ours that went before the request.
+    prefixes: u32,
+    /// What became of them, when one of them failed.
+    pub prefix_failure: Option<Box<RunError>>,
     /// Bytes that came from the server.
     pub received: u64,
     /// What the request asked of prepared statements.
@@ -200,6 +212,9 @@ impl Default for Exchange {
             ready: true,
             discarded: Discarded::Nothing,
             settings_changed: false,
+            prepared_anew: false,
+            prefixes: 0,
+            prefix_failure: None,
             received: 0,
             counts: Counts::default(),
         }
@@ -216,9 +231,18 @@ impl Exchange {
         self.ready = false;
         self.discarded = Discarded::Nothing;
         self.settings_changed = false;
+        self.prepared_anew = false;
         self.received = 0;
         self.counts = Counts::default();
         self.seen = 0;
+    }
+
+    /// Has a statement of our own run in front of the request, in the same packet. The client hears
+    /// nothing of it.
+    pub fn precede(&mut self, server: &mut Server, sql: &[u8]) {
+        server.unnamed = 0;
+        self.to_server.extend_with(|out| put_query(out, sql));
+        self.prefixes += 1;
     }
 
     /// Carries bytes both ways until the server is ready, the client has more for an open flow, or
@@ -422,6 +446,7 @@ impl Exchange {
         self.scanned = 0;
         self.rest = 0;
         self.client_rest = 0;
+        self.prefixes = 0;
         self.answers.clear();
     }
 

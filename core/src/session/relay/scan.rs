@@ -2,9 +2,9 @@
 
 use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Refused};
 use crate::{
-    server::Server,
+    server::{RunError, Server, settings::Settings},
     wire::{
-        backend::error_field,
+        backend::{error_field, parameter_status},
         frame::{self, HEADER_BYTES},
         reply::TxStatus,
     },
@@ -25,6 +25,13 @@ impl Exchange {
             let Some(next) = frame::header(&self.to_client.filled()[at..]).map_err(|_| Broken::Protocol)? else {
                 break;
             };
+            if self.prefixes > 0 {
+                if self.to_client.len() - at < next.total {
+                    break;
+                }
+                self.swallow(at, next)?;
+                continue;
+            }
             // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
             if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'A' | b'N' | b'H' | b'c') {
                 self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
@@ -46,25 +53,44 @@ impl Exchange {
         Ok(())
     }
 
+    /// Takes out a message that answers a statement of our own.
+    fn swallow(&mut self, at: usize, next: frame::Header) -> Result<(), Broken> {
+        let body = &self.to_client.filled()[at + HEADER_BYTES..at + next.total];
+        match next.tag {
+            b'E' => self.prefix_failure = Some(Box::new(RunError::from_body(body))),
+            b'Z' => self.prefixes -= 1,
+            // Nothing of ours asks for data.
+            b'G' | b'H' | b'W' => return Err(Broken::Protocol),
+            _ => {}
+        }
+        self.to_client.cut(at, next.total);
+        Ok(())
+    }
+
     /// Looks into a message that is all there; answers where the next begins.
     fn inspect(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<usize, Broken> {
         let end = at + next.total;
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];
         match next.tag {
             b'1' | b'3' => return Ok(self.answered(at, next.total)),
-            b'S' => {
-                server.note_parameter(body);
-                self.settings_changed = true;
-            }
+            b'S' => self.settings_changed |= parameter_status(body).is_some_and(|(name, _)| Settings::may_hold(name)),
             b'E' => {
-                if is_stale_plan(body) {
+                let has_other_columns = self.prepared_anew && has_other_columns(body);
+                let stale = has_other_columns || is_stale_plan(body);
+                if stale {
                     let uses = self.counts.binds.saturating_add(self.counts.client_parses).max(1);
                     server.statements.retire_latest(uses as usize);
                 }
                 if self.hold {
-                    self.refused = error_field(body, b'C').and_then(Refused::read);
+                    self.refused =
+                        if stale { Some(Refused::StalePlan) } else { error_field(body, b'C').and_then(Refused::read) };
                 }
                 self.hold = self.refused.is_some();
+                if has_other_columns {
+                    let told = stale_plan();
+                    self.to_client.replace(at, next.total, &told);
+                    return Ok(at + told.len());
+                }
             }
             b'C' => {
                 self.hold &= self.refused.is_some();
@@ -115,6 +141,21 @@ impl Exchange {
             _ => {}
         }
     }
+}
+
+/// Whether an error says that a client wants more or fewer columns than the statement has.
+fn has_other_columns(error: &[u8]) -> bool {
+    error_field(error, b'C') == Some(b"08P01") && error_field(error, b'R') == Some(b"PortalSetResultFormat")
+}
+
+/// What a server says that had the statement when its result changed. A client that binds the columns of
+/// before hears it from whatever server, because it knows what to do then.
+fn stale_plan() -> Vec<u8> {
+    let mut out = Vec::new();
+    let fields =
+        ["SERROR", "VERROR", "C0A000", "Mcached plan must not change result type", "RRevalidateCachedQuery", ""];
+    frame::put(&mut out, b'E', |out| fields.iter().for_each(|field| frame::put_cstr(out, field.as_bytes())));
+    out
 }
 
 /// Whether an error says that a prepared statement's result has changed since it was prepared.

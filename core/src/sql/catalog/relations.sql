@@ -1,5 +1,5 @@
 -- Relations that need care, by (schema, name, code): `u` for one that a standby cannot read because
--- it is unlogged or reaches something unlogged, `w` for a view that may write when it is read.
+-- it is unlogged or reaches something unlogged, or where it has other content, as a sequence, `w` for a view that may write when it is read.
 -- Rule trees are searched as text because pg_depend does not record calls of built-in functions.
 WITH RECURSIVE writer AS ( -- functions that may write
   SELECT p.oid FROM pg_catalog.pg_proc p
@@ -22,7 +22,7 @@ WITH RECURSIVE writer AS ( -- functions that may write
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_rewrite r ON r.ev_class = c.oid AND r.ev_type = '1'
    WHERE c.relkind = 'v' AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
 ), concern(oid, code) AS (
-  SELECT c.oid, 'u' FROM pg_catalog.pg_class c WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'p', 'S', 'm')
+  SELECT c.oid, 'u' FROM pg_catalog.pg_class c WHERE c.relpersistence = 'u' AND c.relkind IN ('r', 'p', 'm') OR c.relkind = 'S'
    UNION
   SELECT v.oid, 'w' FROM view v JOIN pg_catalog.pg_rewrite r ON r.oid = v.rule
    WHERE r.ev_action::text LIKE '%:hasForUpdate true%'

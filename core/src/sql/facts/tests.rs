@@ -350,7 +350,7 @@ fn what_does_not_parse_is_unparsed_and_goes_to_the_primary() {
     // Parentheses alone make no tree.
     assert_eq!(facts(&nested).kind, Kind::Select);
     assert_all(Kind::Unparsed, "write session", &["set x to to", "create temp table t (a a a)"]);
-    assert_eq!(facts("set x to to").effects, [Effect::Other]);
+    assert_eq!(facts("set x to to").effects, [Effect::Unknown]);
 }
 
 #[test]
@@ -490,7 +490,12 @@ fn effects_follow_the_order_of_the_statements() {
         ),
         ("select set_config('a', 'b', true)", vec![Effect::SetByFunction]),
         ("select pg_advisory_lock(1), pg_advisory_unlock(1)", vec![Effect::AdvisoryLock, Effect::AdvisoryUnlock]),
-        ("select mine.pg_advisory_lock(1)", vec![]),
+        // What nobody knows may do anything to its session, but not where it is only explained.
+        ("select mine.pg_advisory_lock(1)", vec![Effect::Unknown]),
+        ("explain select mine()", vec![]),
+        ("do 'begin end'", vec![Effect::Unknown]),
+        ("call p(1)", vec![Effect::Unknown, Effect::Unknown]),
+        ("select currval('s'), lastval()", vec![Effect::RecallSequence, Effect::RecallSequence]),
         ("explain select pg_advisory_lock(1)", vec![]),
         ("select nextval('s')", vec![Effect::UseSequence]),
         ("select 1 into temp t", vec![Effect::CreateTemporary]),

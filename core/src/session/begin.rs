@@ -1,0 +1,125 @@
+//! Transactions that have begun for the client and not yet at a server.
+//!
+//! A BEGIN by itself is answered at once; it goes to the server in front of the first statement, in
+//! the same packet. So a client that thinks between the two keeps no server waiting, and a
+//! transaction in which nothing is asked costs none.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{Session, info::ClientState, relay::Flow, request::Request};
+use crate::{
+    clock::Moment,
+    facts::Facts,
+    plugin::plan::Plan,
+    sql::{effect::Effect, shape::Shape},
+    wire::{
+        frontend::query_text,
+        reply::{self, TxStatus},
+    },
+};
+
+/// Longest BEGIN that is kept; a longer one, which has comments, goes to a server.
+const BEGIN_MAX_BYTES: usize = 1_024;
+
+/// A BEGIN that no server has seen.
+#[derive(Clone, Debug)]
+pub(super) struct Begun {
+    text: Box<[u8]>,
+    shape: Rc<Shape>,
+    /// A statement in it failed before it reached a server.
+    pub(super) failed: bool,
+}
+
+impl Session {
+    /// Answers a request that needs no server: a BEGIN, or the end of a transaction in which nothing
+    /// was asked. False when it is another one.
+    pub(super) fn answer_at_once(&mut self, request: &Request, now: Moment) -> bool {
+        if self.lease.is_some() || request.flow != Flow::Closed || request.rest > 0 {
+            return false;
+        }
+        let Some(text) = self.simple_text(request) else { return false };
+        let begun = self.begun.is_some();
+        if text.len() > BEGIN_MAX_BYTES || !may_be_at_once(text, begun) {
+            return false;
+        }
+        let text: Box<[u8]> = text.into();
+        self.follow_generation();
+        let shapes = self.shapes(request);
+        let [shape] = &*shapes else { return false };
+        if shape.facts.traits.multi_statement {
+            return false;
+        }
+        let tag = match (&*shape.facts.effects, begun) {
+            ([Effect::Begin(_)], false) => {
+                self.note_effects(shape);
+                self.begun = Some(Box::new(Begun { shape: Rc::clone(shape), text, failed: false }));
+                if self.begun.as_ref().is_some_and(|begun| starts_with(&begun.text, b"start")) {
+                    "START TRANSACTION"
+                } else {
+                    "BEGIN"
+                }
+            }
+            ([Effect::Commit { chain: false }], true) => {
+                let failed = self.begun.take().is_some_and(|begun| begun.failed);
+                if failed { "ROLLBACK" } else { "COMMIT" }
+            }
+            ([Effect::Rollback { chain: false }], true) => {
+                self.begun = None;
+                "ROLLBACK"
+            }
+            _ => return false,
+        };
+        self.input.consume(request.len);
+        let status = if self.begun.is_some() { TxStatus::InTransaction } else { TxStatus::Idle };
+        self.exchange.say(|out| {
+            reply::command_complete(out, tag);
+            reply::ready_for_query(out, status);
+        });
+        let shard = self.set.stats.shard(self.worker.id);
+        shard.queries.add(1);
+        shard.received.add(request.len as u64);
+        if status == TxStatus::Idle {
+            self.end_transaction(now);
+            self.enter(ClientState::Idle, now);
+        } else {
+            self.enter(ClientState::IdleInTransaction, now);
+        }
+        true
+    }
+
+    /// The text of a Query.
+    pub(super) fn simple_text(&self, request: &Request) -> Option<&[u8]> {
+        let message = &self.input.filled()[..request.len];
+        if message.first() != Some(&b'Q') {
+            return None;
+        }
+        query_text(message.get(5..)?)
+    }
+
+    /// The plan of a transaction that is to begin at a server: that of its BEGIN.
+    pub(super) fn begun_plan(&mut self, facts: &Facts) -> Option<Arc<Plan>> {
+        let shape = Rc::clone(&self.begun.as_ref()?.shape);
+        Some(self.plan_of(&shape, facts))
+    }
+
+    /// Has the server begin, in front of the request.
+    pub(super) fn begin_at_server(&mut self) {
+        if let (Some(begun), Some(lease)) = (self.begun.take(), &mut self.lease) {
+            self.exchange.precede(lease, &begun.text);
+        }
+    }
+}
+
+/// A cheap look at the first letter, before the shape is looked up.
+fn may_be_at_once(text: &[u8], begun: bool) -> bool {
+    let first = text.trim_ascii_start().first().map(u8::to_ascii_lowercase);
+    match first {
+        Some(b'b' | b's') => !begun,
+        Some(b'c' | b'e' | b'r' | b'a') => begun,
+        _ => false,
+    }
+}
+
+fn starts_with(text: &[u8], word: &[u8]) -> bool {
+    text.trim_ascii_start().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
+}

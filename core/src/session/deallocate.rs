@@ -1,0 +1,51 @@
+//! SQL's DEALLOCATE of a statement that the client has prepared by the protocol, as some drivers do.
+//!
+//! On servers the statement has another name and may be others' as well, so the server is not asked:
+//! the session forgets its name, and the client is told that it is done.
+
+use super::{Session, relay::Flow, request::Request};
+use crate::{
+    sql::effect::Effect,
+    wire::reply::{self, TxStatus},
+};
+
+/// Longest text that is looked at.
+const TEXT_MAX_BYTES: usize = 256;
+
+impl Session {
+    /// Answers a DEALLOCATE of a statement that the session knows. False when the request is another one.
+    pub(super) fn deallocate_at_once(&mut self, request: &Request) -> bool {
+        if self.prepared.is_empty() || request.flow != Flow::Closed || request.rest > 0 {
+            return false;
+        }
+        let Some(text) = self.simple_text(request) else { return false };
+        let is_one = text.len() <= TEXT_MAX_BYTES
+            && text.trim_ascii_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case(b"deallocate"));
+        let status = match &self.lease {
+            Some(lease) => lease.status,
+            None if self.begun.is_some() => TxStatus::InTransaction,
+            None => TxStatus::Idle,
+        };
+        if !is_one || status == TxStatus::Failed {
+            return false;
+        }
+        let shapes = self.shapes(request);
+        let [shape] = &*shapes else { return false };
+        let [Effect::Deallocate(name)] = &*shape.facts.effects else { return false };
+        if shape.facts.traits.multi_statement {
+            return false;
+        }
+        if self.prepared.find(name.as_bytes()).is_none() {
+            return false;
+        }
+        self.prepared.remove(name.as_bytes());
+        self.info.note_statements(self.prepared.len());
+        self.input.consume(request.len);
+        self.set.stats.shard(self.worker.id).queries.add(1);
+        self.exchange.say(|out| {
+            reply::command_complete(out, "DEALLOCATE");
+            reply::ready_for_query(out, status);
+        });
+        true
+    }
+}

@@ -1,0 +1,99 @@
+//! Prepared statements survive what happens to the schema and to servers.
+
+use howdah_tests::{
+    clients::{ask, sqlstate},
+    raw::{Raw, bind, execute, message, parse, sync, tags},
+};
+
+use super::{client, disturb, proxy};
+
+/// Bind, Describe, Execute of a statement without parameters, as libpq sends them.
+fn run_described(statement: &str) -> Vec<u8> {
+    [bind(statement, &[]), message(b'D', b"P\0"), execute(), sync()].concat()
+}
+
+#[test]
+fn a_changed_result_is_prepared_anew_without_an_error() {
+    let proxy = proxy(2, |config| config);
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    one.query("DROP TABLE IF EXISTS stale_plan; CREATE TABLE stale_plan AS SELECT 1 AS a");
+    one.send(&[parse("all", "SELECT * FROM stale_plan"), sync()].concat()).unwrap();
+    assert_eq!(tags(&one.until_ready()), "1Z");
+    one.send(&run_described("all")).unwrap();
+    assert_eq!(tags(&one.until_ready()), "2TDCZ");
+
+    other.query("ALTER TABLE stale_plan ADD b text");
+    one.send(&run_described("all")).unwrap();
+    let answer = one.until_ready();
+    assert_eq!(tags(&answer), "2TDCZ");
+    assert_eq!(answer[2].body[..2], [0, 2], "the row has both columns");
+
+    // A client that believes to know the columns is told, as without a proxy, until it asks again.
+    other.query("ALTER TABLE stale_plan ADD c text");
+    for _ in 0..2 {
+        one.send(&[bind("all", &[]), execute(), sync()].concat()).unwrap();
+        let answer = one.until_ready();
+        assert_eq!((tags(&answer).as_str(), answer[0].sqlstate().as_str()), ("EZ", "0A000"));
+    }
+    // In a transaction the error cannot be taken back, but it comes once.
+    one.query("BEGIN; SELECT 1");
+    one.send(&run_described("all")).unwrap();
+    let answer = one.until_ready();
+    assert_eq!(tags(&answer), "2TDCZ", "the name was renewed already");
+    one.query("COMMIT");
+    other.query("DROP TABLE stale_plan");
+}
+
+#[tokio::test]
+async fn the_same_text_under_another_path_is_another_statement() {
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (client(&proxy).await, client(&proxy).await);
+    for schema in ["path_one", "path_two"] {
+        let make = format!(
+            "DROP SCHEMA IF EXISTS {schema} CASCADE; CREATE SCHEMA {schema}; CREATE TABLE {schema}.t AS SELECT '{schema}' AS a"
+        );
+        one.batch_execute(&make).await.unwrap();
+    }
+    one.batch_execute("SET search_path = path_one").await.unwrap();
+    other.batch_execute("SET search_path = path_two").await.unwrap();
+    let first = one.prepare("SELECT a FROM t").await.unwrap();
+    let second = other.prepare("SELECT a FROM t").await.unwrap();
+    for _ in 0..3 {
+        disturb(&other).await;
+        assert_eq!(one.query_one(&first, &[]).await.unwrap().get::<_, &str>(0), "path_one");
+        assert_eq!(other.query_one(&second, &[]).await.unwrap().get::<_, &str>(0), "path_two");
+    }
+    ask(&one, "DROP SCHEMA path_one, path_two CASCADE").await.unwrap();
+}
+
+#[tokio::test]
+async fn statements_of_sql_are_the_sessions_own() {
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (client(&proxy).await, client(&proxy).await);
+    one.batch_execute("PREPARE p (int) AS SELECT $1 + 1").await.unwrap();
+    other.batch_execute("PREPARE p AS SELECT 'other'").await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(ask(&one, "EXECUTE p (1)").await.unwrap(), "2");
+        assert_eq!(ask(&other, "EXECUTE p").await.unwrap(), "other");
+    }
+    let listed = "SELECT string_agg(statement, '|') FROM pg_prepared_statements WHERE from_sql";
+    assert_eq!(ask(&one, listed).await.unwrap(), "PREPARE p (int) AS SELECT $1 + 1");
+    one.batch_execute("BEGIN; DEALLOCATE p; ROLLBACK").await.unwrap();
+    assert_eq!(sqlstate(&one.batch_execute("EXECUTE p (1)").await.unwrap_err()), "26000");
+    assert_eq!(ask(&other, "EXECUTE p").await.unwrap(), "other");
+    other.batch_execute("DISCARD ALL").await.unwrap();
+    assert_eq!(sqlstate(&other.batch_execute("EXECUTE p").await.unwrap_err()), "26000");
+    assert_eq!(proxy.console().ask("SHOW PINS").unwrap(), "");
+}
+
+#[test]
+fn sql_deallocates_what_the_protocol_prepared() {
+    let proxy = proxy(1, |config| config);
+    let mut one = Raw::login(proxy.port(), "postgres");
+    one.send(&[parse("_pg3_0", "SELECT 1"), sync()].concat()).unwrap();
+    one.until_ready();
+    let answer = one.query("DEALLOCATE \"_pg3_0\"");
+    assert_eq!((tags(&answer).as_str(), &answer[0].body[..]), ("CZ", &b"DEALLOCATE\0"[..]));
+    one.send(&[bind("_pg3_0", &[]), execute(), sync()].concat()).unwrap();
+    assert_eq!(one.until_ready()[0].sqlstate(), "26000");
+}

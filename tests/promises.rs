@@ -13,4 +13,5 @@ mod many_clients;
 mod own_cluster;
 mod pgbench;
 mod pools;
+mod regression_suite;
 mod virtual_sessions;

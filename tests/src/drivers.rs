@@ -90,6 +90,7 @@ fn setting(variable: &str, below_tools: &str) -> OsString {
     env::var_os(variable).unwrap_or_else(|| tools.join(below_tools).into())
 }
 
-fn in_ci() -> bool {
+/// Whether nothing may be skipped.
+pub fn in_ci() -> bool {
     env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false" && value != "0")
 }

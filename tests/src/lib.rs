@@ -4,6 +4,7 @@
 //! fails by panicking, because a test has nobody to report to.
 
 pub mod clients;
+pub mod conformance;
 pub mod drivers;
 pub mod fuzz;
 pub mod program;

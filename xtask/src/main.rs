@@ -3,6 +3,7 @@
 //! This crate depends on nothing of ours: it has to run before the machine can build the proxy.
 
 mod bench;
+mod conformance;
 mod demo;
 mod fuzz;
 mod setup;
@@ -23,6 +24,8 @@ enum Task {
     Test(test::Test),
     /// Measure the proxy beside its peers
     Bench(bench::Bench),
+    /// Run PostgreSQL's and the drivers' own suites through the proxy
+    Conformance(conformance::Conformance),
     /// Look for inputs that break something
     Fuzz(fuzz::Fuzz),
     /// Only find or install what the other commands need
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Task::Demo(demo) => demo.run(),
         Task::Test(test) => test.run(),
         Task::Bench(bench) => bench.run(),
+        Task::Conformance(conformance) => conformance.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Setup => setup::prepare(setup::Purpose::Test).map(drop),
     };

@@ -6,11 +6,13 @@
 mod apt;
 mod clients;
 mod compiler;
+mod fetch;
 mod libclang;
 mod postgres;
 #[path = "../../../core/src/demo/binaries.rs"]
 pub mod postgres_binaries;
 mod rust_parts;
+mod suites;
 mod wasm;
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::Command};
@@ -26,6 +28,8 @@ pub enum Purpose {
     Demo,
     /// Everything that CI checks.
     Test,
+    /// Others' suites.
+    Conformance,
     /// Looking for inputs that break something.
     Fuzz,
 }
@@ -138,6 +142,12 @@ fn needs(purpose: Purpose) -> Vec<Box<dyn Need>> {
         needs.push(Box::new(clients::Python));
         needs.push(Box::new(clients::Node));
         needs.push(Box::new(clients::Jdbc));
+        needs.push(Box::new(suites::PostgresSuites { optional: true }));
+    }
+    if purpose == Purpose::Conformance {
+        needs.push(Box::new(suites::PostgresSuites { optional: false }));
+        needs.push(Box::new(suites::Psycopg2Suite));
+        needs.push(Box::new(suites::TokioPostgresSuite));
     }
     needs
 }
@@ -159,7 +169,9 @@ fn get(missing: &[&dyn Need]) -> Result<()> {
         return Ok(());
     }
     if apt::may_install() {
-        return apt::install(|| left.iter().flat_map(|need| need.packages()).collect());
+        apt::install(|| left.iter().flat_map(|need| need.packages()).collect())?;
+        obtain_again(&left);
+        return Ok(());
     }
     let (optional, required): (Vec<&dyn Need>, Vec<&dyn Need>) = left.iter().partition(|need| need.optional());
     if !optional.is_empty() {
@@ -174,6 +186,15 @@ fn get(missing: &[&dyn Need]) -> Result<()> {
         names.join(", "),
         apt::command_line(&packages(&required))
     )
+}
+
+/// What could not be made for lack of a package.
+fn obtain_again(needs: &[&dyn Need]) {
+    for need in needs.iter().filter(|need| need.find().is_err()) {
+        if let Err(error) = need.obtain() {
+            println!("    {}: {error:#}", need.name());
+        }
+    }
 }
 
 fn packages(needs: &[&dyn Need]) -> Vec<String> {

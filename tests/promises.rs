@@ -7,6 +7,7 @@ mod console;
 mod drivers;
 mod garbage;
 mod hot_swap;
+mod import;
 mod lag_flapping;
 mod login;
 mod many_clients;

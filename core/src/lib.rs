@@ -17,6 +17,7 @@ pub mod demo;
 pub mod facts;
 pub mod generation;
 pub mod id;
+pub mod import;
 pub mod net;
 pub mod operate;
 pub mod plugin;

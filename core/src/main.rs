@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use howdah::{app, ask, config, demo};
+use howdah::{app, ask, config, demo, import};
 
 /// A PostgreSQL proxy whose decisions are WebAssembly components.
 ///
@@ -37,6 +37,8 @@ enum Command {
     Check(SourceArgs),
     /// Print every key with its meaning and default, as TOML
     Reference,
+    /// Write a configuration from PgBouncer's or pgpool-II's
+    Import(import::ImportOptions),
     /// Ask the running proxy where a statement would go, and why
     Route {
         #[command(flatten)]
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
             print!("{}", config::reference());
             Ok(())
         }
+        Some(Command::Import(options)) => import(&options),
         Some(Command::Route { sources, sql }) => route(sources, &sql),
         Some(Command::Demo(options)) => demo::run(options).context("demo"),
     };
@@ -87,6 +90,21 @@ fn check(sources: SourceArgs) -> anyhow::Result<()> {
     let sources = sources.sources();
     app::check(&sources)?;
     println!("the configuration is good");
+    Ok(())
+}
+
+/// What was written stays when the check refuses it: most often a file is not on this machine.
+fn import(options: &import::ImportOptions) -> anyhow::Result<()> {
+    let imported = import::run(options)?;
+    eprint!("{}", imported.summary);
+    let Some(file) = imported.file.clone() else {
+        print!("{}", imported.text);
+        imported.check().map_err(|errors| anyhow::anyhow!("it does not pass `howdah check` here:\n{errors}"))?;
+        return Ok(());
+    };
+    let sources = config::Sources { file: Some(file), ..config::Sources::default() };
+    app::check(&sources).context("it does not pass `howdah check` here")?;
+    eprintln!("  checked  the configuration is good");
     Ok(())
 }
 

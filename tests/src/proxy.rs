@@ -1,6 +1,9 @@
 //! The proxy in front of a cluster, for one test.
 
-use std::ops::{Deref, DerefMut};
+use std::{
+    ops::{Deref, DerefMut},
+    path::PathBuf,
+};
 
 use howdah::demo::{PgCluster, ProxyConfig, ProxyProcess, Psql, ServerFolder, account::Account, ports};
 
@@ -28,6 +31,14 @@ impl Proxy {
         let process = ProxyProcess::start(&program::howdah(), folder.path(), &config)?;
         let client = cluster.primary().client().port(process.port());
         Ok(Self { process, client, _folder: folder })
+    }
+
+    /// On a configuration that something else has written into the folder.
+    pub fn start_on(cluster: &PgCluster, folder: ServerFolder, config_file: PathBuf, port: u16) -> Self {
+        let process = ProxyProcess::start_on(&program::howdah(), folder.path(), config_file, port);
+        let process = process.expect("the proxy starts");
+        let client = cluster.primary().client().port(port);
+        Self { process, client, _folder: folder }
     }
 
     /// psql through the proxy, as the superuser in `postgres` unless pointed elsewhere.

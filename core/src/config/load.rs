@@ -50,8 +50,11 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
     load_with(sources, &|path| fs::read(path))
 }
 
-/// [`load`], with the files coming from `read`.
-pub(super) fn load_with(sources: &Sources, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
+/// [`load`], with the files coming from `read`: what is checked need not have been written yet.
+///
+/// # Errors
+/// The same.
+pub fn load_with(sources: &Sources, read: ReadFile<'_>) -> Result<Config, ConfigErrors> {
     let mut layers = Layers::none();
     if let Some(file) = &sources.file {
         let name = file.display().to_string();

@@ -2,10 +2,12 @@
 //!
 //! [`types`] is what the rest of the program sees. [`load`](load()) makes it: `layer` lays the sources
 //! over each other, `section` reads a table by the list in `keys`, `check` puts it together and knows
-//! what must hold between keys. `changes` compares two configurations, `reference` describes all keys.
+//! what must hold between keys. `changes` compares two configurations, `reference` describes all keys,
+//! `forms` is for whoever writes a configuration.
 
 mod changes;
 mod check;
+mod forms;
 mod keys;
 mod layer;
 mod load;
@@ -21,7 +23,10 @@ mod userlist;
 mod value;
 
 pub use changes::{Setting, describe, restart_needed};
-pub use load::{Sources, files, load};
+pub use forms::{Form, advice, form};
+pub use load::{Sources, files, load, load_with};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use reference::reference;
+pub use section::ReadFile;
 pub use types::*;
+pub use userlist::parse as parse_userlist;

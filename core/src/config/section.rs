@@ -16,8 +16,8 @@ use super::{
     value::{FromValue, shown},
 };
 
-/// How files are read; tests read from memory.
-pub(super) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+/// How files are read; not all of them need be on a disk.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// What all tables of one configuration share while it is being checked.
 pub(super) struct Context<'a> {

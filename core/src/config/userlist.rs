@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The users and their secrets, and what is wrong with the file. No message repeats a secret.
-pub(super) fn parse(file: &str, contents: &[u8]) -> (BTreeMap<String, Secret>, Vec<Problem>) {
+pub fn parse(file: &str, contents: &[u8]) -> (BTreeMap<String, Secret>, Vec<Problem>) {
     let mut users: BTreeMap<String, (Secret, usize)> = BTreeMap::new();
     let mut problems = Vec::new();
     for (index, line) in contents.split(|byte| *byte == b'\n').enumerate() {

@@ -47,6 +47,11 @@ impl ProxyProcess {
     pub fn start(program: &Path, folder: &Path, config: &ProxyConfig) -> Result<Self, ClusterError> {
         let config_file = folder.join("howdah.toml");
         write_config(&config_file, config)?;
+        Self::start_on(program, folder, config_file, config.port())
+    }
+
+    /// The same on a file that is there already and has clients connect to this port.
+    pub fn start_on(program: &Path, folder: &Path, config_file: PathBuf, port: u16) -> Result<Self, ClusterError> {
         let mut command = Command::new(program);
         // What is set for the demo or the tests is no configuration of the proxy.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOWDAH_")) {
@@ -60,7 +65,7 @@ impl ProxyProcess {
         let mut child = command.spawn().map_err(task())?;
         fs::write(folder.join("proxy.pid"), child.id().to_string()).map_err(task())?;
         let log = Log::follow(child.stderr.take().expect("the pipe was asked for")).map_err(task())?;
-        let mut proxy = Self { child, port: config.port(), config_file, log };
+        let mut proxy = Self { child, port, config_file, log };
         proxy.wait_until_ready()?;
         Ok(proxy)
     }

@@ -3,6 +3,7 @@
 mod limits;
 mod operators;
 mod protocol;
+mod quotas;
 mod vanishing;
 
 use howdah::demo::{ProxyConfig, wait};

@@ -8,7 +8,7 @@ use howdah_tests::{
 };
 
 /// Tests that need no others but the one that makes the common tables, and that are over in a second or two.
-const TESTS: [&str; 14] = [
+const TESTS: [&str; 13] = [
     "boolean",
     "int4",
     "text",
@@ -22,7 +22,6 @@ const TESTS: [&str; 14] = [
     "merge",
     "async",
     "jsonpath",
-    "event_trigger",
 ];
 
 #[test]

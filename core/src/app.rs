@@ -14,7 +14,7 @@ use crate::{
     operate::Commands,
     shutdown::{Phase, Shutdown},
     signals, upkeep,
-    worker::{Shared, Worker},
+    worker::{Shared, Worker, inquiry},
 };
 
 /// Why the proxy could not start.
@@ -133,6 +133,7 @@ fn work(
             tokio::task::spawn_local(crate::proxy::accept(Rc::clone(&worker), listener, options, shutdown.clone()));
         }
         tokio::task::spawn_local(upkeep::upkeep(Rc::clone(&worker)));
+        tokio::task::spawn_local(inquiry::answer(worker));
         shutdown.reached(Phase::Now).await;
     });
 }

@@ -1,5 +1,7 @@
 //! What the sessions of one thread share without locks, and what all threads share.
 
+pub mod inquiry;
+
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -9,6 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use self::inquiry::Inquiries;
 use crate::{
     generation::{Generation, last_catalog::LastCatalog},
     operate::Commands,
@@ -45,6 +48,8 @@ pub struct Shared {
     pub counters: Counters,
     /// What the counters of databases were a while ago.
     pub averages: Averages,
+    /// The way to what only single workers have.
+    pub inquiries: Inquiries,
 }
 
 /// Counters of the whole process.
@@ -78,6 +83,7 @@ impl Shared {
             client_left: Notify::new(),
             counters: Counters::default(),
             averages: Averages::default(),
+            inquiries: Inquiries::default(),
         }
     }
 

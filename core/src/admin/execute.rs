@@ -84,6 +84,7 @@ pub async fn run(context: &Context, command: &Command) -> Result<Answer, Complai
     let shared = &context.worker.shared;
     match command {
         Command::Empty => Ok(Answer::default()),
+        Command::Show(Show::Plans) => Ok(plans(context).await),
         Command::Show(what) => show(context, *what),
         Command::ShowSetting(name) => setting_shown(command, name),
         Command::SelectNumber(number) => Ok(Answer::rows("SELECT 1", single(command, Value::Int4(*number)))),
@@ -131,6 +132,12 @@ fn show(context: &Context, what: Show) -> Result<Answer, Complaint> {
         Show::Fds => Err(Complaint::Unsupported("SHOW FDS", "Sockets are not handed over to other processes.")),
         what => Ok(Answer::rows("SHOW", show::table(context, what))),
     }
+}
+
+async fn plans(context: &Context) -> Answer {
+    let (table, silent) = show::plans::table(&context.worker.shared.inquiries).await;
+    let answer = Answer::rows("SHOW", table);
+    if silent == 0 { answer } else { answer.noting(format!("{silent} workers are too busy to answer")) }
 }
 
 fn setting_shown(command: &Command, name: &str) -> Result<Answer, Complaint> {

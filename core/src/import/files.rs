@@ -55,7 +55,7 @@ impl<'a> Files<'a> {
 
     /// The file that PgBouncer means by this text in `by`: from the working directory on, and should it
     /// not be there, from the folder of `by`, where it is when PgBouncer was started from there.
-    pub(super) fn from_cwd(&self, text: &str, by: &Path) -> PathBuf {
+    pub(super) fn as_typed(&self, text: &str, by: &Path) -> PathBuf {
         let here = PathBuf::from(text);
         if here.is_absolute() || self.is_there(&here) { here } else { Self::from_folder(text, by) }
     }
@@ -105,7 +105,7 @@ mod tests {
             ("nowhere", "/etc/pgbouncer/users.txt"),
         ];
         for (there, expected) in table {
-            let found = files(&only(there), "").from_cwd("users.txt", Path::new("/etc/pgbouncer/pgbouncer.ini"));
+            let found = files(&only(there), "").as_typed("users.txt", Path::new("/etc/pgbouncer/pgbouncer.ini"));
 
             assert_eq!(found, Path::new(expected), "{there}");
         }

@@ -121,7 +121,9 @@ mod tests {
     #[test]
     fn the_monitor_takes_a_user_whose_secret_it_can_use() {
         let scram = "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy";
-        let table: [(&[(&str, &str)], &[&str], Option<&str>); 7] = [
+        /// Secrets by user, users that are named, and what is said.
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], Option<&'a str>);
+        let table: [Case<'_>; 7] = [
             (&[], &["ann"], None),
             (&[("ann", "x"), ("bob", "x")], &["bob"], Some("bob")),
             (&[("ann", "x"), ("bob", scram)], &["bob"], Some("ann")),

@@ -154,8 +154,9 @@ impl Pool {
     ) -> Result<Lease, CheckoutError> {
         let mut on_wait = (!limits.wait_notify.is_zero()).then_some(on_wait);
         let mut reserve = limits.reserve > 0;
+        let came = Moment::now();
         loop {
-            let mut place = self.stand_in_line(since);
+            let mut place = self.stand_in_line(came);
             let served = loop {
                 let notify_at = since + limits.wait_notify;
                 let reserve_at = since + limits.reserve_timeout;

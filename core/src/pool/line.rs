@@ -10,20 +10,21 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::{
-    sync::{Notify, futures::Notified, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{CheckoutError, Quota, worker};
 use crate::{
     clock::Moment,
     id::PoolKey,
-    server::{self, ConnectError, Server, ServerTarget, settings::Settings},
+    server::{Server, ServerTarget, settings::Settings},
 };
 
 /// Settings of a pool's sessions that are remembered as good; others are tried with a round trip of their own.
 const TAKEN_MAX: usize = 64;
+
+/// How long a pool with waiters of its own keeps its servers from another pool's, under a quota that is
+/// full. Opening a server takes some milliseconds, which must be little beside the wait that it ends.
+pub(super) const TURN_MICROS: u64 = 50_000;
 
 /// What bounds a pool; replaced as a whole by a reload.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +73,7 @@ pub struct PoolCounts {
 }
 
 pub(super) struct Waiter {
-    pub(super) since: Instant,
+    pub(super) came: Moment,
     pub(super) hand: oneshot::Sender<Result<Box<Server>, CheckoutError>>,
 }
 
@@ -86,6 +87,9 @@ pub(super) struct Line {
     pub(super) connecting: usize,
     pub(super) waiters: VecDeque<Waiter>,
     pub(super) paused: bool,
+    /// The pool waits for a place in a quota, with so much of its reserve. That it does is changed only
+    /// with the ledger in hand.
+    pub(super) hungry: Option<usize>,
     /// The last attempt to connect failed, then.
     pub(super) failing_since: Option<Instant>,
 }
@@ -98,7 +102,7 @@ impl Line {
         self.idle.iter_mut().find_map(Vec::pop)
     }
 
-    fn push_idle(&mut self, server: Box<Server>) {
+    pub(super) fn push_idle(&mut self, server: Box<Server>) {
         let worker = server.worker();
         if self.idle.len() <= worker {
             self.idle.resize_with(worker + 1, Vec::new);
@@ -109,6 +113,52 @@ impl Line {
     pub(super) fn idle_count(&self) -> usize {
         self.idle.iter().map(Vec::len).sum()
     }
+
+    /// Since when the server that nobody has had for longest is idle.
+    pub(super) fn oldest_idle(&self) -> Option<Moment> {
+        self.idle.iter().filter_map(|idle| idle.first()).map(|server| server.idle_since).min()
+    }
+
+    pub(super) fn take_oldest_idle(&mut self) -> Option<Box<Server>> {
+        let of_worker = self.idle.iter_mut().filter(|idle| !idle.is_empty());
+        of_worker.min_by_key(|idle| idle[0].idle_since).map(|idle| idle.remove(0))
+    }
+
+    /// Gives a server to the first who still waits; gives it back if nobody does.
+    pub(super) fn hand_over(&mut self, mut server: Box<Server>) -> Option<Box<Server>> {
+        while let Some(waiter) = self.waiters.pop_front() {
+            match waiter.hand.send(Ok(server)) {
+                Ok(()) => return None,
+                Err(back) => server = back.expect("what comes back is what was sent"),
+            }
+        }
+        Some(server)
+    }
+
+    /// When the first came who still waits.
+    pub(super) fn first_came(&mut self) -> Option<Moment> {
+        while self.waiters.front()?.hand.is_closed() {
+            self.waiters.pop_front();
+        }
+        self.waiters.front().map(|first| first.came)
+    }
+
+    /// Whether those in line need a server more than are on their way, and the pool may have `size`.
+    pub(super) fn needs_one(&mut self, size: usize) -> bool {
+        // After a failure one attempt at a time, so that a node in trouble is not stormed.
+        let at_once = if self.failing_since.is_some() { 1 } else { usize::MAX };
+        let is_short = |line: &Self| line.connecting < line.waiters.len().min(at_once);
+        if self.paused || self.open >= size || !is_short(self) {
+            return false;
+        }
+        self.forget_the_gone();
+        is_short(self)
+    }
+
+    /// Forgets those who have given up.
+    pub(super) fn forget_the_gone(&mut self) {
+        self.waiters.retain(|waiter| !waiter.hand.is_closed());
+    }
 }
 
 /// The servers of one (database, user, node).
@@ -117,8 +167,8 @@ pub struct Pool {
     pub key: PoolKey,
     target: ArcSwap<ServerTarget>,
     limits: ArcSwap<PoolLimits>,
-    database_quota: Arc<Quota>,
-    user_quota: Arc<Quota>,
+    /// Of the database and of the user.
+    pub(super) quotas: [Arc<Quota>; 2],
     busy: AtomicU32,
     /// Requests that its servers have been given; beside `busy`, which changes as often.
     requests: AtomicU64,
@@ -137,27 +187,22 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// An empty pool.
-    pub fn new(
-        key: PoolKey,
-        target: ServerTarget,
-        limits: PoolLimits,
-        database_quota: Arc<Quota>,
-        user_quota: Arc<Quota>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
+    /// An empty pool. Both quotas are of one ledger.
+    pub fn new(key: PoolKey, target: ServerTarget, limits: PoolLimits, quotas: [Arc<Quota>; 2]) -> Arc<Self> {
+        let pool = Arc::new(Self {
             key,
             target: ArcSwap::from_pointee(target),
             limits: ArcSwap::from_pointee(limits),
-            database_quota,
-            user_quota,
+            quotas,
             busy: AtomicU32::new(0),
             requests: AtomicU64::new(0),
             age: AtomicU64::new(0),
             disabled: AtomicBool::new(false),
             taken: Mutex::default(),
             line: Mutex::default(),
-        })
+        });
+        pool.quotas.iter().for_each(|quota| quota.cover(&pool));
+        pool
     }
 
     /// What bounds it now.
@@ -228,7 +273,7 @@ impl Pool {
             idle: line.idle_count(),
             connecting: line.connecting,
             waiting: line.waiters.iter().filter(|waiter| !waiter.hand.is_closed()).count(),
-            longest_wait: line.waiters.front().map(|first| first.since.elapsed()).unwrap_or_default(),
+            longest_wait: line.waiters.front().map(|first| Moment::now().since(first.came)).unwrap_or_default(),
         }
     }
 
@@ -250,26 +295,61 @@ impl Pool {
         server.age == self.age.load(Relaxed) && (limits.lifetime.is_zero() || now.since(server.born) < limits.lifetime)
     }
 
-    /// Hands a server to the first in line, or keeps it.
-    pub(super) fn settle(&self, mut server: Box<Server>) {
+    /// Hands a server to the first in line, or keeps it. While others wait for a place in one of the
+    /// pool's quotas, it may have to make way.
+    pub(super) fn settle(self: &Arc<Self>, server: Box<Server>) {
         let mut line = self.lock();
         if line.paused {
             drop(line);
             return;
         }
-        while let Some(waiter) = line.waiters.pop_front() {
-            match waiter.hand.send(Ok(server)) {
-                Ok(()) => return,
-                Err(back) => server = back.expect("what comes back is what was sent"),
+        if self.quotas.iter().any(|quota| quota.is_wanted()) {
+            return self.settle_contested(line, server);
+        }
+        if let Some(server) = line.hand_over(server) {
+            line.push_idle(server);
+        }
+    }
+
+    fn settle_contested(self: &Arc<Self>, mut line: MutexGuard<'_, Line>, server: Box<Server>) {
+        let now_micros = server.idle_since.micros();
+        let first = line.first_came();
+        line.push_idle(server);
+        drop(line);
+        for quota in &self.quotas {
+            match first {
+                None => quota.offer(None),
+                Some(first) => {
+                    let before_micros = first.micros().min(now_micros.saturating_sub(TURN_MICROS));
+                    if quota.is_wanted_since(before_micros) && quota.may_look(now_micros) {
+                        quota.offer(Some(before_micros));
+                    }
+                }
             }
         }
-        line.push_idle(server);
+        // Whoever waits here gets what was left.
+        let mut line = self.lock();
+        while !line.waiters.is_empty()
+            && let Some(server) = line.pop_idle(worker::current())
+        {
+            if let Some(server) = line.hand_over(server) {
+                line.push_idle(server);
+            }
+        }
+    }
+
+    /// Hands a server to the first in line, whatever others wait for: it was opened for this line.
+    pub(super) fn settle_new(self: &Arc<Self>, server: Box<Server>) {
+        let refused = self.lock().hand_over(server);
+        if let Some(server) = refused {
+            self.settle(server);
+        }
     }
 
     /// Takes a place in the line; whoever is the first may find a server waiting.
     pub(super) fn stand_in_line(
         self: &Arc<Self>,
-        since: Instant,
+        came: Moment,
     ) -> oneshot::Receiver<Result<Box<Server>, CheckoutError>> {
         let (hand, receiver) = oneshot::channel();
         let mut line = self.lock();
@@ -280,88 +360,12 @@ impl Pool {
                 hand.send(Ok(server)).expect("the receiver is here");
             }
             None => {
-                line.waiters.push_back(Waiter { since, hand });
+                line.waiters.push_back(Waiter { came, hand });
                 drop(line);
                 self.open_more(0);
             }
         }
         receiver
-    }
-
-    /// Opens as many servers as the line needs and the limits allow, `extra` of the reserve included.
-    pub(super) fn open_more(self: &Arc<Self>, extra: usize) {
-        let limits = self.limits.load();
-        let mut line = self.lock();
-        line.waiters.retain(|waiter| !waiter.hand.is_closed());
-        if line.paused {
-            return;
-        }
-        // After a failure one attempt at a time, so that a node in trouble is not stormed.
-        let at_once = if line.failing_since.is_some() { 1 } else { usize::MAX };
-        while line.connecting < line.waiters.len().min(at_once) && line.open < limits.size + extra && self.take_quota()
-        {
-            line.open += 1;
-            line.connecting += 1;
-            tokio::spawn(Arc::clone(self).open_one());
-        }
-    }
-
-    /// Opens a server though nobody waits, if the limits allow.
-    pub(super) fn open_spare(self: &Arc<Self>) {
-        let mut line = self.lock();
-        if !line.paused && line.failing_since.is_none() && line.open < self.limits.load().size && self.take_quota() {
-            line.open += 1;
-            line.connecting += 1;
-            tokio::spawn(Arc::clone(self).open_one());
-        }
-    }
-
-    fn take_quota(&self) -> bool {
-        if !self.database_quota.take() {
-            return false;
-        }
-        let taken = self.user_quota.take();
-        if !taken {
-            self.database_quota.give();
-        }
-        taken
-    }
-
-    async fn open_one(self: Arc<Self>) {
-        let opening = server::Opening {
-            pool: self.key.clone(),
-            target: self.target.load_full(),
-            place: Box::new(Slot { pool: Arc::clone(&self) }),
-            age: self.age.load(Relaxed),
-            worker: worker::current(),
-            connect_query: self.limits.load().connect_query.clone(),
-        };
-        let opened = server::open(opening).await;
-        let mut line = self.lock();
-        line.connecting -= 1;
-        match opened {
-            Ok(server) => {
-                line.failing_since = None;
-                drop(line);
-                self.settle(server);
-                self.open_more(0);
-            }
-            Err(cause) => self.opening_failed(line, cause),
-        }
-    }
-
-    fn opening_failed(&self, mut line: MutexGuard<'_, Line>, cause: ConnectError) {
-        tracing::warn!(pool = %self.key, error = %cause, "could not open a server");
-        line.failing_since = Some(Instant::now());
-        // While other servers of this pool live, those in line may still get one of them.
-        let refused = matches!(cause, ConnectError::Auth(_) | ConnectError::NoSecret { .. } | ConnectError::Startup(_));
-        let hopeless = line.open == 0 || (refused && !cause.is_full());
-        let waiters = if hopeless { std::mem::take(&mut line.waiters) } else { VecDeque::new() };
-        drop(line);
-        let cause = Arc::new(cause);
-        for waiter in waiters {
-            let _ = waiter.hand.send(Err(CheckoutError::Connect { pool: self.key.clone(), cause: Arc::clone(&cause) }));
-        }
     }
 
     /// Closes idle servers now and the others when they come back.
@@ -419,42 +423,4 @@ impl Pool {
 /// The same node, database and user: servers opened for one serve the other.
 fn is_same_place(a: &ServerTarget, b: &ServerTarget) -> bool {
     (&a.host, a.port, &a.user, &a.database, a.tls.mode) == (&b.host, b.port, &b.user, &b.database, b.tls.mode)
-}
-
-/// Rings whenever a server of any pool has been closed.
-static SERVER_CLOSED: Notify = Notify::const_new();
-
-/// Waits until the next server is closed, of whatever pool. Create it before looking whether there
-/// are servers left, and none that is closed in between is missed.
-pub fn server_closed() -> Notified<'static> {
-    SERVER_CLOSED.notified()
-}
-
-/// A server's place in its pool's count; given up when it is dropped.
-#[derive(Debug)]
-pub struct Slot {
-    pool: Arc<Pool>,
-}
-
-impl Slot {
-    /// The pool that the place is in.
-    pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.pool.database_quota.give();
-        self.pool.user_quota.give();
-        let mut line = self.pool.lock();
-        line.open -= 1;
-        let wanted = !line.waiters.is_empty();
-        drop(line);
-        SERVER_CLOSED.notify_waiters();
-        // Outside a runtime (at the very end of the process) nobody waits any more.
-        if wanted && tokio::runtime::Handle::try_current().is_ok() {
-            self.pool.open_more(0);
-        }
-    }
 }

@@ -4,8 +4,8 @@
 //! some ten instructions at a time, so limits are exact over all workers and waiters are served in
 //! order. A worker prefers servers of its own; one that is starved takes an idle one from another.
 //!
-//! [`checkout`] is the way in, [`Lease`] the way back, [`upkeep`] closes what is too old, [`holds`] is
-//! what operators order.
+//! [`checkout`] is the way in, [`Lease`] the way back, [`opening`] gets what is missing, within each
+//! [`quota`], [`upkeep`] closes what is too old, [`holds`] is what operators order.
 
 pub mod checkout;
 pub mod holds;
@@ -15,8 +15,13 @@ pub mod upkeep;
 pub mod worker;
 
 mod line;
+mod opening;
+mod slot;
+#[cfg(test)]
+mod tests;
 
 pub use checkout::{CheckoutError, Lease};
-pub use line::{Pool, PoolCounts, PoolLimits, Slot, server_closed};
-pub use quota::Quota;
+pub use line::{Pool, PoolCounts, PoolLimits};
+pub use quota::{Ledger, Quota};
 pub use registry::{PoolSet, Registry};
+pub use slot::{Slot, server_closed};

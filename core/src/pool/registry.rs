@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Pool, PoolLimits, Quota, holds::Holds};
+use super::{Ledger, Pool, PoolLimits, Quota, holds::Holds};
 use crate::{
     config::{Config, Database, PoolMode},
     facts::NodeFacts,
@@ -150,8 +150,16 @@ pub(super) struct Tables {
     pub(super) sets: HashMap<(Arc<str>, Arc<str>), Arc<PoolSet>>,
     pub(super) pools: HashMap<PoolKey, Arc<Pool>>,
     pub(super) holds: Holds,
-    database_quotas: HashMap<(Arc<str>, Arc<str>), Arc<Quota>>,
-    user_quotas: HashMap<(Arc<str>, Arc<str>), Arc<Quota>>,
+    /// By the name of the node.
+    quotas: HashMap<Arc<str>, NodeQuotas>,
+}
+
+/// What bounds the servers of one node. Quotas outlive generations, as the servers do that they count.
+#[derive(Debug, Default)]
+struct NodeQuotas {
+    ledger: Arc<Ledger>,
+    databases: HashMap<Arc<str>, Arc<Quota>>,
+    users: HashMap<Arc<str>, Arc<Quota>>,
 }
 
 /// All pools.
@@ -289,13 +297,13 @@ impl Tables {
             .get(&*key.user)
             .and_then(|user| user.max_user_connections)
             .unwrap_or(config.max_user_connections);
-        let database_quota = quota(&mut self.database_quotas, &key.database, &key.node, database_max);
-        let user_quota = quota(&mut self.user_quotas, &key.user, &key.node, user_max);
+        let NodeQuotas { ledger, databases, users } = self.quotas.entry(Arc::clone(&key.node)).or_default();
+        let quotas = [quota(ledger, databases, &key.database, database_max), quota(ledger, users, &key.user, user_max)];
         if let Some(pool) = self.pools.get(&key) {
             pool.reconfigure(target, limits);
             return Arc::clone(pool);
         }
-        let pool = Pool::new(key.clone(), target, limits, database_quota, user_quota);
+        let pool = Pool::new(key.clone(), target, limits, quotas);
         if self.holds.pauses(&key.database) {
             pool.pause();
         }
@@ -304,13 +312,8 @@ impl Tables {
     }
 }
 
-fn quota(
-    quotas: &mut HashMap<(Arc<str>, Arc<str>), Arc<Quota>>,
-    name: &Arc<str>,
-    node: &Arc<str>,
-    max: usize,
-) -> Arc<Quota> {
-    let quota = quotas.entry((Arc::clone(name), Arc::clone(node))).or_insert_with(|| Arc::new(Quota::new(max)));
+fn quota(ledger: &Arc<Ledger>, quotas: &mut HashMap<Arc<str>, Arc<Quota>>, name: &Arc<str>, max: usize) -> Arc<Quota> {
+    let quota = quotas.entry(Arc::clone(name)).or_insert_with(|| Arc::new(ledger.quota(max)));
     quota.resize(max);
     Arc::clone(quota)
 }

@@ -35,12 +35,13 @@ impl Pool {
             }
             *idle = kept;
         }
+        line.forget_the_gone();
         let short = in_use && line.open < limits.min_size;
         drop(line);
         drop(closing);
         if short {
             self.open_spare();
         }
-        self.open_more(0);
+        self.ask_again();
     }
 }

@@ -23,17 +23,24 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
 
 use self::{info::ServerInfo, settings::Settings, sql_statements::SqlStatements, statements::Statements};
 use crate::{
     clock::Moment,
     id::PoolKey,
     net::{buffer::Buffer, stream::Stream},
-    wire::{backend::parameter_status, frame, frontend::put_query, reply::TxStatus},
+    wire::{ask, backend::parameter_status, frame, frontend::put_query, reply::TxStatus},
 };
+
+/// Longest wait for a node to close a connection that was said goodbye to.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// A logged-in connection to a node.
 pub struct Server {
@@ -199,6 +206,23 @@ impl Server {
         if let Some((name, value)) = parameter_status(body) {
             self.settings = self.settings.with(name, value);
         }
+    }
+
+    /// Says goodbye and waits until the node has closed the connection, so that its place there is free.
+    pub async fn close(mut self: Box<Self>) {
+        let goodbye = async {
+            let mut out = Vec::new();
+            ask::terminate(&mut out);
+            self.stream.write_all(&out).await?;
+            self.stream.flush().await?;
+            let mut rest = Buffer::default();
+            while std::future::poll_fn(|cx| poll_read(&mut self.stream, &mut rest, cx)).await? > 0 {
+                rest.clear();
+            }
+            Ok::<(), io::Error>(())
+        };
+        // However it ends, the connection is over.
+        let _ = timeout(GOODBYE_MAX, goodbye).await;
     }
 
     /// Forgets what DISCARD ALL made the server forget.

@@ -114,7 +114,9 @@ impl Session {
             let node = self.lease_node;
             let begins = self.begun.is_some();
             self.begin_at_server();
-            let hold = !begins && left > 0 && (self.is_repeatable_here(request) || self.may_be_stale(request));
+            let again = !begins && left > 0;
+            self.exchange.absorbs_stale_plans = again && self.may_be_stale(request);
+            let hold = again && (self.exchange.absorbs_stale_plans || self.is_repeatable_here(request));
             match self.carry(request, hold).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(refused)) => self.learn(request, refused, node),

@@ -8,6 +8,7 @@ mod generations;
 mod lists;
 pub(super) mod nodes;
 mod pins;
+pub(super) mod plans;
 mod plugins;
 pub(super) mod pools;
 mod stats;
@@ -45,9 +46,10 @@ pub fn view(what: Show) -> View {
         Show::State => (&lists::STATE, lists::state),
         Show::Version => (&[("version", Type::Text)], |_| vec![vec![product().into()]]),
         Show::Nodes => (&nodes::COLUMNS, nodes::rows),
-        Show::Plugins => (&plugins::PLUGINS, plugins::plugins),
+        Show::Plugins => (&plugins::COLUMNS, plugins::rows),
         Show::Pins => (&pins::COLUMNS, pins::rows),
-        Show::Plans => (&plugins::PLANS, plugins::plans),
+        // Every worker has to be asked: see `plans::table`.
+        Show::Plans => (&plans::COLUMNS, none),
         Show::Pools => (&pools::COLUMNS, pools::rows),
         Show::Stats => (&stats::STATS, stats::stats),
         Show::StatsTotals => (&stats::TOTALS_BY_DATABASE, stats::totals),

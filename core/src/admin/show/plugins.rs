@@ -1,18 +1,12 @@
-//! SHOW PLUGINS and SHOW PLANS: how the policies do, and what they have decided.
-
-use std::collections::HashMap;
+//! SHOW PLUGINS: how the policies do. What they have decided is in [`plans`](super::plans).
 
 use super::{Column, Context, Row, Type};
 use crate::{
-    admin::{explain::words, table::Value},
-    plugin::{
-        PluginState, PluginStatus,
-        input::{Phase, SessionAttributes, Transaction},
-    },
-    sql::StatementFacts,
+    admin::table::Value,
+    plugin::{PluginState, PluginStatus},
 };
 
-pub(super) const PLUGINS: [Column; 17] = [
+pub(super) const COLUMNS: [Column; 17] = [
     ("cluster", Type::Text),
     ("name", Type::Text),
     ("policy", Type::Text),
@@ -32,19 +26,7 @@ pub(super) const PLUGINS: [Column; 17] = [
     ("last_error", Type::Text),
 ];
 
-pub(super) const PLANS: [Column; 9] = [
-    ("worker", Type::Int4),
-    ("fingerprint", Type::Text),
-    ("shape", Type::Text),
-    ("kind", Type::Text),
-    ("class", Type::Text),
-    ("transaction", Type::Text),
-    ("rule", Type::Text),
-    ("plan", Type::Text),
-    ("hits", Type::Int8),
-];
-
-pub(super) fn plugins(context: &Context) -> Vec<Row> {
+pub(super) fn rows(context: &Context) -> Vec<Row> {
     let generation = context.worker.shared.generation.load();
     let mut clusters: Vec<_> = generation.clusters.values().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
@@ -75,59 +57,4 @@ fn plugin(cluster: Value, status: PluginStatus) -> Row {
         status.sha256.into(),
         status.last_error.into(),
     ]
-}
-
-/// The plans that this worker keeps, the most used first. Other workers keep their own.
-pub(super) fn plans(context: &Context) -> Vec<Row> {
-    let worker = &context.worker;
-    let (plans, shapes) = (worker.plans.borrow(), worker.shapes.borrow());
-    let facts: HashMap<_, &StatementFacts> = shapes.known().map(|shape| (shape.id, &*shape.facts)).collect();
-    let classes = plans.classes();
-    let mut kept: Vec<_> = plans.list().collect();
-    kept.sort_by_key(|(_, _, hits)| std::cmp::Reverse(*hits));
-    let row =
-        |(key, plan, hits): (&crate::session::plans::PlanKey, &std::sync::Arc<crate::plugin::plan::Plan>, u64)| {
-            let facts = facts.get(&key.shape);
-            vec![
-                Value::int(worker.id),
-                facts.map(|facts| facts.fingerprint.clone()).into(),
-                facts.map(|facts| facts.normalized.to_string()).into(),
-                facts.map(|facts| words::kind(facts.kind)).into(),
-                classes.get(&key.class).map(|attributes| class(attributes)).into(),
-                transaction(key.transaction).into(),
-                (&plan.rule).into(),
-                plan.to_string().into(),
-                Value::big(hits),
-            ]
-        };
-    kept.into_iter().map(row).collect()
-}
-
-/// What the policy sees of the sessions: whatever it does not look at is empty.
-fn class(attributes: &SessionAttributes) -> String {
-    let named = [
-        ("user", &attributes.user),
-        ("database", &attributes.database),
-        ("application", &attributes.application),
-        ("from", &attributes.client_address),
-    ];
-    let named = named.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}"));
-    let labels = attributes.labels.iter().map(|(key, value)| format!("{key}={value}"));
-    named.chain(labels).collect::<Vec<_>>().join(" ")
-}
-
-fn transaction(transaction: Transaction) -> String {
-    let phase = match transaction.phase {
-        Phase::None => "none",
-        Phase::Opening => "opening",
-        Phase::Active => "active",
-        Phase::Failed => "failed",
-    };
-    let traits = [
-        ("read only", transaction.read_only),
-        ("serializable", transaction.serializable),
-        ("wrote", transaction.wrote),
-    ];
-    let traits = traits.into_iter().filter(|(_, has)| *has).map(|(name, _)| name);
-    [phase].into_iter().chain(traits).collect::<Vec<_>>().join(", ")
 }

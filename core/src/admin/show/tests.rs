@@ -90,7 +90,7 @@ fn columns_of_ours_stay_where_they_are() {
              memory_bytes api sha256 last_error",
         ),
         (Show::Pins, "id user database application_name cause since seconds node remote_pid"),
-        (Show::Plans, "worker fingerprint shape kind class transaction rule plan hits"),
+        (Show::Plans, "fingerprint shape kind class transaction rule plan hits workers"),
         (Show::Generations, "generation since cause running sessions policy"),
         (Show::Counters, "counter value"),
     ];

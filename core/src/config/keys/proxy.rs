@@ -147,14 +147,14 @@ const POOLS: &[Key] = &[
         "max_db_connections",
         whole(0, MANY),
         "0",
-        "The most servers of one database, whoever the user. 0: no limit.",
+        "The most servers of one database on each node, whoever the user. 0: no limit. When it is reached, an idle server of another user makes way.",
     )
     .shown(|c| c.max_db_connections.to_string()),
     Key::new(
         "max_user_connections",
         whole(0, MANY),
         "0",
-        "The most servers of one user, whatever the database. 0: no limit.",
+        "The most servers of one user on each node, whatever the database. 0: no limit. When it is reached, an idle server of another database makes way.",
     )
     .shown(|c| c.max_user_connections.to_string()),
 ];

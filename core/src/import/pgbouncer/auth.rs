@@ -28,7 +28,7 @@ impl Auth {
         let asked = source.value("auth_type").unwrap_or("md5").to_ascii_lowercase();
         let (auth_type, changed) = nearest(&asked);
         let file = source.find("auth_file").filter(|setting| !setting.value.is_empty());
-        let secrets = file.map(|file| users::secrets(files, &files.from_cwd(&file.value, &file.spot.file)));
+        let secrets = file.map(|file| users::secrets(files, &files.as_typed(&file.value, &file.spot.file)));
         let looked_up = source.value("auth_user").is_some() && config::form("", "auth_user").is_some();
         let makes_userlist = file.is_none() && !looked_up && needs_users(&asked, &auth_type);
         Self { asked, auth_type, changed, makes_userlist, secrets: secrets.unwrap_or_default() }

@@ -80,7 +80,7 @@ impl Reader<'_> {
         if self.files_read == FILES_MAX {
             return Err(syntax(spot, "more than 1000 files are included"));
         }
-        let file = self.files.from_cwd(name, &spot.file);
+        let file = self.files.as_typed(name, &spot.file);
         self.file(&file, depth + 1)
     }
 }

@@ -106,7 +106,7 @@ impl Writer<'_> {
 
     /// The path from our file on. That it leads nowhere is for the check to say.
     fn file(&self, setting: &Setting) -> String {
-        let found = self.files.from_cwd(&setting.value, &setting.spot.file);
+        let found = self.files.as_typed(&setting.value, &setting.spot.file);
         self.files.named(&setting.value, &found)
     }
 

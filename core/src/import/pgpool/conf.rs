@@ -6,7 +6,6 @@ use super::super::{ImportError, Spot, files::Files, value::Refused};
 pub(super) struct Setting {
     pub key: String,
     pub value: String,
-    pub spot: Spot,
 }
 
 /// Every setting, in order; what is set twice counts as set last.
@@ -23,7 +22,7 @@ pub(super) fn read(files: &Files<'_>) -> Result<Vec<Setting>, ImportError> {
         let line = String::from_utf8_lossy(line);
         let (key, value) = entry(line.trim()).map_err(refused)?;
         settings.retain(|setting| setting.key != key);
-        settings.push(Setting { key: key.to_owned(), value, spot });
+        settings.push(Setting { key: key.to_owned(), value });
     }
     Ok(settings)
 }

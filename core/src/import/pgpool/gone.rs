@@ -15,7 +15,7 @@ impl Topic {
             Some(beginning) => key.starts_with(beginning),
             None => *name == key || *name == plain,
         };
-        self.keys.iter().any(|name| fits(&name))
+        self.keys.iter().any(fits)
     }
 }
 

@@ -157,6 +157,8 @@ pub struct Exchange {
     pub discarded: Discarded,
     /// A ParameterStatus has said that something is set otherwise.
     pub settings_changed: bool,
+    /// A statement whose result has changed may be prepared anew without the client's knowing.
+    pub absorbs_stale_plans: bool,
     /// The server had to be given a statement that the client prepared before.
     pub prepared_anew: bool,
     /// ReadyForQuery messages still to come for statements of ours that went before the request.
@@ -212,6 +214,7 @@ impl Default for Exchange {
             ready: true,
             discarded: Discarded::Nothing,
             settings_changed: false,
+            absorbs_stale_plans: false,
             prepared_anew: false,
             prefixes: 0,
             prefix_failure: None,

@@ -13,7 +13,7 @@ use crate::{
 impl Exchange {
     /// Walks over what has come from the server since the last time.
     #[inline]
-    pub(super) fn scan(&mut self, server: &mut Server) -> Result<(), Broken> {
+    pub fn scan(&mut self, server: &mut Server) -> Result<(), Broken> {
         let mut at = self.scanned;
         loop {
             let n = self.rest.min(self.to_client.len() - at);
@@ -82,8 +82,10 @@ impl Exchange {
                     server.statements.retire_latest(uses as usize);
                 }
                 if self.hold {
-                    self.refused =
-                        if stale { Some(Refused::StalePlan) } else { error_field(body, b'C').and_then(Refused::read) };
+                    self.refused = match stale {
+                        true => self.absorbs_stale_plans.then_some(Refused::StalePlan),
+                        false => error_field(body, b'C').and_then(Refused::read),
+                    };
                 }
                 self.hold = self.refused.is_some();
                 if has_other_columns {

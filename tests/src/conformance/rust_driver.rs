@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use howdah::demo::node::SUPERUSER;
 
 use super::{
     Job, Run,
@@ -49,7 +50,9 @@ pub(super) fn run(job: &Job, material: &Material, tell: &mut dyn FnMut(&str)) ->
     prepare(&bed)?;
     let doorway = doorway(suite.port)?;
     let mut outcomes = Outcomes::default();
-    let secrets = USERS.map(|(user, _)| (user, PASSWORD));
+    // Who is in no file is let in by nobody, not even without a password.
+    let users = USERS.map(|(user, _)| user).into_iter().chain([SUPERUSER]);
+    let secrets: Vec<(&str, &str)> = users.map(|user| (user, PASSWORD)).collect();
     for auth_type in AUTH_TYPES {
         let mut group = tests.iter().filter(|test| auth_type_for(test) == auth_type).peekable();
         if group.peek().is_none() {

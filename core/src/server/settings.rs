@@ -191,8 +191,15 @@ fn push_quoted(sql: &mut String, text: &str, quote: char) {
     }
 }
 
-/// Appends a string constant that reads the same whatever `standard_conforming_strings` is.
+/// Appends a string constant that reads the same whatever `standard_conforming_strings` is, and whatever
+/// `client_encoding`: a server that another client had may still have that client's.
 pub fn push_literal(sql: &mut String, text: &str) {
+    if !text.is_ascii() {
+        sql.push_str("pg_catalog.convert_from(pg_catalog.decode('");
+        text.bytes().for_each(|byte| sql.push_str(&format!("{byte:02x}")));
+        sql.push_str("', 'hex'), 'UTF8')");
+        return;
+    }
     sql.push_str(if text.contains('\\') { " E'" } else { "'" });
     for character in text.chars() {
         if character == '\'' || character == '\\' {
@@ -224,6 +231,15 @@ mod tests {
             "RESET \"my\".\"x\";SELECT pg_catalog.set_config('a', 'it''s', false), pg_catalog.set_config('path',  E'c:\\\\', false)"
         );
         assert_eq!(client.sql_towards(&client), "");
+    }
+
+    #[test]
+    fn text_beyond_ascii_is_sent_without_any() {
+        let client = Settings::new([("application_name", "\u{fc}n")]);
+        assert_eq!(
+            Settings::default().sql_towards(&client),
+            "SELECT pg_catalog.set_config('application_name', pg_catalog.convert_from(pg_catalog.decode('c3bc6e', 'hex'), 'UTF8'), false)"
+        );
     }
 
     #[test]

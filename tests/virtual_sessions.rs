@@ -2,6 +2,7 @@
 
 mod begin;
 mod pins;
+mod sequences;
 mod settings;
 mod statements;
 

@@ -1,6 +1,11 @@
 //! Settings are the session's own, wherever it runs.
 
-use howdah_tests::clients::{ask, config, connect_with};
+use howdah_tests::{
+    Proxy,
+    clients::{ask, config, connect, connect_with},
+    raw::{Raw, bind, execute, message, parse, sync, tags},
+    shared_cluster,
+};
 
 use super::{client, proxy};
 
@@ -86,4 +91,81 @@ async fn a_role_is_the_sessions_own() {
     assert_eq!(ask(&one, "SELECT session_user").await.unwrap(), "settings_role");
     one.batch_execute("RESET SESSION AUTHORIZATION").await.unwrap();
     one.batch_execute("DROP ROLE settings_role").await.unwrap();
+}
+
+#[test]
+fn what_comes_behind_a_flush_is_noticed_too() {
+    let proxy = proxy(1, |config| config);
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    let flush = message(b'H', b"");
+    one.send(&[parse("", "SELECT 1"), bind("", &[]), execute(), flush].concat()).unwrap();
+    let first: Vec<_> = (0..4).map(|_| one.next().unwrap()).collect();
+    assert_eq!(tags(&first), "12DC");
+    one.send(&[parse("", "SET work_mem = '11MB'"), bind("", &[]), execute(), sync()].concat()).unwrap();
+    assert_eq!(tags(&one.until_ready()), "12CZ");
+    assert_eq!(value(&other.query("SHOW work_mem")), "4MB");
+    assert_eq!(value(&one.query("SHOW work_mem")), "11MB");
+}
+
+#[test]
+fn a_function_that_is_called_by_its_number_leaves_no_setting_behind() {
+    let proxy = proxy(1, |config| config);
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    // set_config(text, text, bool) is 2078; arguments in text form.
+    let mut body = 2078_u32.to_be_bytes().to_vec();
+    body.extend([0, 0, 0, 3]);
+    for argument in ["work_mem", "12MB", "false"] {
+        body.extend(u32::try_from(argument.len()).unwrap().to_be_bytes());
+        body.extend(argument.bytes());
+    }
+    body.extend([0, 0]);
+    one.send(&message(b'F', &body)).unwrap();
+    assert_eq!(tags(&one.until_ready()), "VZ");
+    assert_eq!(value(&other.query("SHOW work_mem")), "4MB");
+    assert_eq!(value(&one.query("SHOW work_mem")), "12MB");
+}
+
+#[test]
+fn text_beyond_ascii_means_the_same_whatever_the_last_client_spoke() {
+    let proxy = proxy(1, |config| config);
+    let mut latin = Raw::open(proxy.port());
+    let login = [("user", "postgres"), ("database", "postgres"), ("client_encoding", "LATIN1"), ("my.text", "\u{fc}")];
+    latin.send(&howdah_tests::raw::startup(&login)).unwrap();
+    latin.until_ready();
+    let length = "SELECT length(current_setting('my.text'))";
+    for _ in 0..2 {
+        assert_eq!(value(&latin.query(length)), "1");
+        let mut other = Raw::login(proxy.port(), "postgres");
+        assert_eq!(value(&other.query("SHOW client_encoding")), "UTF8");
+    }
+}
+
+/// The first value of the first row.
+fn value(answer: &[howdah_tests::raw::Message]) -> String {
+    let row = answer.iter().find(|message| message.tag == 'D').unwrap_or_else(|| panic!("{answer:?}"));
+    String::from_utf8(row.body[6..].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn who_wants_serializable_reads_on_the_primary() {
+    let proxy = Proxy::start(shared_cluster(), |config| config.set("pool_mode", "\"transaction\""));
+    let one = connect(proxy.port(), "postgres").await;
+    one.batch_execute("SET default_transaction_isolation = serializable").await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(ask(&one, "SELECT pg_is_in_recovery()").await.unwrap(), "f");
+    }
+    let admin = connect(proxy.port(), "postgres").await;
+    admin.batch_execute("DROP ROLE IF EXISTS always_serializable").await.unwrap();
+    admin.batch_execute("CREATE ROLE always_serializable LOGIN").await.unwrap();
+    admin
+        .batch_execute("ALTER ROLE always_serializable SET default_transaction_isolation = serializable")
+        .await
+        .unwrap();
+    let mut login = config(proxy.port(), "postgres");
+    login.user("always_serializable");
+    let other = connect_with(login).await;
+    for _ in 0..4 {
+        assert_eq!(ask(&other, "SELECT count(*) FROM pg_class WHERE relname = 'pg_class'").await.unwrap(), "1");
+    }
+    admin.batch_execute("DROP ROLE always_serializable").await.unwrap();
 }

@@ -133,6 +133,21 @@ impl Pool {
         }
     }
 
+    /// The idle server on which this client moved a sequence, if nobody else has since.
+    pub fn try_checkout_of(self: &Arc<Self>, worker: usize, client: u32) -> Option<Lease> {
+        let server = {
+            let mut line = self.lock();
+            if line.paused || !line.waiters.is_empty() {
+                return None;
+            }
+            line.idle.iter_mut().find_map(|idle| {
+                let at = idle.iter().position(|server| server.sequence_user == client)?;
+                Some(idle.remove(at))
+            })?
+        };
+        self.welcome_back(server, worker).map(|server| Lease::new(self, server))
+    }
+
     /// Waits in line for a server. `on_wait` is called once, when `query_wait_notify` has passed.
     pub async fn checkout(self: &Arc<Self>, worker: usize, on_wait: impl FnOnce()) -> Result<Lease, CheckoutError> {
         let since = Instant::now();

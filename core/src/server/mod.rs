@@ -58,6 +58,8 @@ pub struct Server {
     pub statements: Statements,
     /// Whose unnamed statement it holds: a number that a session chose, 0 for nobody's.
     pub unnamed: u64,
+    /// Who may have moved a sequence on it last: a client's process id, 0 for nobody.
+    pub sequence_user: u32,
     /// The pool's age when it was opened.
     pub age: u64,
     /// When it was opened.
@@ -128,6 +130,7 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         sql_statements: SqlStatements::default(),
         statements: Statements::default(),
         unnamed: 0,
+        sequence_user: 0,
         age: opening.age,
         born: now,
         idle_since: now,
@@ -229,6 +232,7 @@ impl Server {
     pub fn forget_session(&mut self) {
         self.settings = Settings::default();
         self.sql_statements = SqlStatements::default();
+        self.sequence_user = 0;
         self.statements.clear();
         self.unnamed = 0;
     }

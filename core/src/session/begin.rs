@@ -44,7 +44,7 @@ impl Session {
         }
         let text: Box<[u8]> = text.into();
         self.follow_generation();
-        let shapes = self.shapes(request);
+        let shapes = self.shapes(request.len);
         let [shape] = &*shapes else { return false };
         if shape.facts.traits.multi_statement {
             return false;

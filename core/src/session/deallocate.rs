@@ -29,7 +29,7 @@ impl Session {
         if !is_one || status == TxStatus::Failed {
             return false;
         }
-        let shapes = self.shapes(request);
+        let shapes = self.shapes(request.len);
         let [shape] = &*shapes else { return false };
         let [Effect::Deallocate(name)] = &*shape.facts.effects else { return false };
         if shape.facts.traits.multi_statement {

@@ -29,7 +29,12 @@ impl Session {
         if let Some(at) = self.parked_at(node) {
             self.lease = Some(self.parked.swap_remove(at).1);
         } else {
-            let lease = match pool.try_checkout(self.worker.id) {
+            let own = if self.transaction.recalls_sequence {
+                pool.try_checkout_of(self.worker.id, self.info.pid)
+            } else {
+                None
+            };
+            let lease = match own.or_else(|| pool.try_checkout(self.worker.id)) {
                 Some(lease) => lease,
                 None if self.unpark_primary(node) => return self.bring_up_to_date().await,
                 None => self.wait_in_line(&pool, now).await?,
@@ -59,7 +64,8 @@ impl Session {
             if Some(node) == primary {
                 self.parked.push((node, lease));
             } else {
-                super::recover::clean_up(lease, true, self.reset_query());
+                let config = &self.worker.shared.generation.load().config;
+                super::recover::clean_up(lease, super::recover::Reset::Configured, config);
             }
         }
         let Some((node, lease)) = self.parked.pop() else { return false };

@@ -17,6 +17,7 @@ pub mod unit;
 pub mod start;
 
 mod begin;
+mod carry;
 mod deallocate;
 mod lend;
 mod pin;
@@ -41,6 +42,7 @@ use self::{
     error::SessionError,
     info::{ClientInfo, ClientState, Order},
     prepared::PreparedStatements,
+    recover::Reset,
     relay::{Broken, Exchange},
     traces::{Causes, Executes, Traces},
     translate::Unnamed,
@@ -48,6 +50,7 @@ use self::{
 };
 use crate::{
     clock::Moment,
+    config::PoolMode,
     facts::Role,
     generation::ClusterRuntime,
     id::{Lsn, NodeId},
@@ -96,9 +99,14 @@ enum Mark {
 struct OpenTransaction {
     since: Option<Moment>,
     read_only: bool,
-    serializable: bool,
     wrote: bool,
     changed_catalog: bool,
+    /// A sequence may have been moved.
+    moves_sequence: bool,
+    /// The request asks what a sequence answered before.
+    recalls_sequence: bool,
+    /// Of the request nobody knows what it does.
+    unseen: bool,
 }
 
 /// One client.
@@ -113,6 +121,8 @@ pub struct Session {
     /// What the client asked for at login; RESET goes back to it.
     startup: Settings,
     settings: Settings,
+    /// Its transactions are SERIALIZABLE unless they say otherwise, which a standby refuses.
+    serializable: bool,
     /// What the statements since may have left behind.
     traces: Option<Box<Traces>>,
     /// The client has begun a transaction that no server knows of yet.
@@ -171,6 +181,7 @@ impl Session {
             prepared: PreparedStatements::default(),
             unnamed: Unnamed::default(),
             startup: start.settings.clone(),
+            serializable: is_serializable(&start.settings),
             settings: start.settings,
             traces: None,
             begun: None,
@@ -376,11 +387,16 @@ impl Session {
 
     /// Gives back, cleaned, what the session still has.
     async fn wind_up(&mut self) {
-        let reset = self.set.mode == crate::config::PoolMode::Session || self.is_pinned() || self.traces.is_some();
+        let reset = match self.set.mode {
+            PoolMode::Session => Reset::Configured,
+            PoolMode::Transaction if self.is_pinned() || self.traces.is_some() => Reset::Everything,
+            PoolMode::Transaction => Reset::Nothing,
+        };
+        let config = Arc::clone(&self.worker.shared.generation.load().config);
         let kept = self.pins;
         self.set_pins(Causes::NONE);
         for (_, lease) in std::mem::take(&mut self.parked) {
-            recover::clean_up(lease, reset, self.reset_query());
+            recover::clean_up(lease, reset, &config);
         }
         if let Some(lease) = self.lease.take() {
             self.info.note_server(0);
@@ -389,21 +405,22 @@ impl Session {
             if self.exchange.is_between_requests() && !clean {
                 drop(lease);
             } else if self.exchange.is_between_requests() {
-                recover::clean_up(lease, reset, self.reset_query());
+                recover::clean_up(lease, reset, &config);
             } else {
                 recover::abandon(lease);
             }
         }
     }
 
-    fn reset_query(&self) -> Arc<crate::config::Config> {
-        Arc::clone(&self.worker.shared.generation.load().config)
-    }
-
     /// Notes what the session does now, for the console and the time limits.
     fn enter(&self, state: ClientState, now: Moment) {
         self.info.enter(state, now);
     }
+}
+
+/// Whether transactions are SERIALIZABLE by these settings.
+fn is_serializable(settings: &Settings) -> bool {
+    settings.value("default_transaction_isolation") == Some("serializable")
 }
 
 impl Drop for Session {

@@ -15,22 +15,38 @@ use crate::{
 /// Longest time that a server may take to roll back or reset before it is closed.
 const CLEAN_UP_MAX: Duration = Duration::from_secs(10);
 
-/// Rolls back and, with `reset`, runs `server_reset_query`, then gives the server back.
-pub(super) fn clean_up(lease: Lease, reset: bool, config: Arc<Config>) {
-    let always = config.server_reset_query_always;
-    let wants_reset = (reset || always) && !config.server_reset_query.is_empty();
-    if lease.status == TxStatus::Idle && !wants_reset {
+/// What a server needs before somebody else may have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reset {
+    /// Nothing was left on it.
+    Nothing,
+    /// What the operator wants at the end of a client's stay: `server_reset_query`.
+    Configured,
+    /// Something is left that nobody else may see, whatever the operator wants.
+    Everything,
+}
+
+/// Rolls back and resets, then gives the server back.
+pub(super) fn clean_up(lease: Lease, reset: Reset, config: &Config) {
+    let query = match reset {
+        Reset::Everything => "DISCARD ALL",
+        Reset::Configured => &config.server_reset_query,
+        Reset::Nothing if config.server_reset_query_always => &config.server_reset_query,
+        Reset::Nothing => "",
+    };
+    if lease.status == TxStatus::Idle && query.is_empty() {
         lease.give_back(Moment::now());
         return;
     }
+    let query = query.to_owned();
     tokio::spawn(async move {
         let mut lease = lease;
         let cleaned = timeout(CLEAN_UP_MAX, async {
             if lease.status != TxStatus::Idle {
                 lease.run("ROLLBACK").await?;
             }
-            if wants_reset {
-                lease.run(&config.server_reset_query).await?;
+            if !query.is_empty() {
+                lease.run(&query).await?;
                 lease.forget_session();
             }
             Ok::<(), RunError>(())

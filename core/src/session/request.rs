@@ -1,16 +1,14 @@
 //! One request: routed, lent a server, carried, accounted for.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
-
 use tokio::time::Instant;
 
 use super::{
-    KEPT_MESSAGE_MAX_BYTES, Mark, OpenTransaction, Session, WHOLE_REQUEST_MAX_BYTES,
+    Mark, OpenTransaction, Session,
     error::SessionError,
-    info::{ClientState, Order},
-    relay::{Answer, Broken, Counts, Discarded, End, Flow, Refused},
+    info::ClientState,
+    relay::{Answer, Broken, Counts, Discarded, Flow, Refused},
     traces::Causes,
-    translate::{Translator, takes_any_result},
+    translate::takes_any_result,
     unit::{Unit, messages},
 };
 use crate::{
@@ -20,7 +18,7 @@ use crate::{
     server::settings::Settings,
     wire::{
         frame,
-        frontend::{Bind, Parse},
+        frontend::Parse,
         reply::{self, Severity, TxStatus},
     },
 };
@@ -114,6 +112,7 @@ impl Session {
             let node = self.lease_node;
             let begins = self.begun.is_some();
             self.begin_at_server();
+            self.own_sequences();
             let again = !begins && left > 0;
             self.exchange.absorbs_stale_plans = again && self.may_be_stale(request);
             let hold = again && (self.exchange.absorbs_stale_plans || self.is_repeatable_here(request));
@@ -175,145 +174,6 @@ impl Session {
         for name in names {
             self.prepared.remove(&name);
         }
-    }
-
-    /// Carries the request to the server that the session holds and the answer back. The request
-    /// stays in the input until its answer is known not to be a refusal.
-    async fn carry(&mut self, request: &Request, hold: bool) -> Result<Option<Refused>, Broken> {
-        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
-        self.exchange.begin(hold);
-        self.exchange.flow = request.flow;
-        self.exchange.client_rest = request.rest;
-        self.exchange.simple = self.input.filled().first() == Some(&b'Q');
-        self.set.stats.shard(self.worker.id).received.add(request.len as u64);
-        let mut next_unnamed = self.worker.next_unnamed.get();
-        Translator {
-            max_prepared: lease.pool().limits().max_prepared,
-            server: lease,
-            prepared: &mut self.prepared,
-            unnamed: &mut self.unnamed,
-            exchange: &mut self.exchange,
-            next_unnamed: &mut next_unnamed,
-            settings: &self.settings,
-            has_others: self.pins.contain(Causes::PREPARED) || !self.sql_statements.is_empty(),
-        }
-        .translate(&self.input.filled()[..request.len]);
-        self.worker.next_unnamed.set(next_unnamed);
-        let mut kept = if hold { request.len } else { 0 };
-        if request.rest > 0 {
-            self.exchange.to_server.extend(&self.input.filled()[..request.len]);
-        }
-        if !hold {
-            self.input.consume(request.len);
-        }
-        self.exchange.seen = kept;
-        loop {
-            let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
-            let end = poll_fn(|cx| {
-                let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, cx);
-                if polled.is_pending() {
-                    self.info.register(cx.waker());
-                    let order = self.info.ordered();
-                    if order >= Order::Transaction {
-                        return Poll::Ready(Err(Broken::Ordered(order)));
-                    }
-                }
-                polled
-            })
-            .await;
-            if let Some(failure) = self.exchange.prefix_failure.take() {
-                // The request has run with other settings than the client believes: nobody may go on from here.
-                lease.pool().forget_taken();
-                return Err(Broken::Prefix(failure));
-            }
-            match end {
-                Ok(End::Ready) => {
-                    self.input.consume(kept);
-                    return Ok(None);
-                }
-                Ok(End::Refused) => return Ok(self.exchange.refused),
-                Ok(End::ClientSpoke) => {
-                    self.input.consume(kept);
-                    kept = 0;
-                    self.carry_more()?;
-                }
-                Err(broken) => return Err(broken),
-            }
-        }
-    }
-
-    /// Passes on what the client has sent of an open batch or a COPY.
-    fn carry_more(&mut self) -> Result<(), Broken> {
-        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
-        let open = open_messages(self.input.filled(), self.exchange.flow, self.exchange.simple);
-        if open.len > 0 {
-            let mut next_unnamed = self.worker.next_unnamed.get();
-            Translator {
-                max_prepared: lease.pool().limits().max_prepared,
-                server: lease,
-                prepared: &mut self.prepared,
-                unnamed: &mut self.unnamed,
-                exchange: &mut self.exchange,
-                next_unnamed: &mut next_unnamed,
-                settings: &self.settings,
-                has_others: self.pins.contain(Causes::PREPARED) || !self.sql_statements.is_empty(),
-            }
-            .translate(&self.input.filled()[..open.len]);
-            self.worker.next_unnamed.set(next_unnamed);
-            self.input.consume(open.len);
-        }
-        self.exchange.flow = open.flow;
-        if open.left {
-            return Err(Broken::Client(std::io::ErrorKind::UnexpectedEof.into()));
-        }
-        if open.flow != Flow::Closed {
-            self.begin_long_message()?;
-        }
-        self.exchange.seen = self.input.len();
-        Ok(())
-    }
-
-    /// Begins to pass on a message whose end has not come, if it need not be kept whole.
-    fn begin_long_message(&mut self) -> Result<(), Broken> {
-        let Ok(Some(next)) = frame::header(self.input.filled()) else { return Ok(()) };
-        let come = self.input.len();
-        let long = come >= WHOLE_REQUEST_MAX_BYTES;
-        match next.tag {
-            b'd' => {
-                self.exchange.client_rest = next.total;
-                self.exchange.pass_rest(&mut self.input);
-            }
-            b'B' if long => {
-                let body = &self.input.filled()[frame::HEADER_BYTES..];
-                let Some(bind) = Bind::read(body) else { return Err(Broken::Protocol) };
-                let named = self.prepared.find(bind.statement).map(|known| Arc::clone(&known.statement));
-                let name = named.as_ref().map_or(bind.statement, |statement| &statement.name);
-                let total = next.total - bind.statement.len() + name.len();
-                if let (Some(statement), Some(lease)) = (&named, &mut self.lease)
-                    && !lease.statements.touch(statement.id)
-                {
-                    // Nothing is evicted here: the message is already half on its way.
-                    let room = lease.pool().limits().max_prepared.max(lease.statements.len() + 1);
-                    let evicted = lease.statements.insert(statement, room);
-                    debug_assert!(evicted.is_none(), "there was room");
-                    self.exchange.answers.push_back(Answer::Parse { statement: Arc::clone(statement), name: None });
-                    let mut parse = Vec::new();
-                    statement.put_parse(&mut parse);
-                    self.exchange.to_server.extend(&parse);
-                }
-                let mut head = vec![b'B'];
-                head.extend_from_slice(&u32::try_from(total - 1).map_err(|_| Broken::Protocol)?.to_be_bytes());
-                frame::put_cstr(&mut head, bind.portal);
-                frame::put_cstr(&mut head, name);
-                self.exchange.to_server.extend(&head);
-                self.exchange.to_server.extend(bind.rest);
-                self.exchange.client_rest = next.total - come;
-                self.input.consume(come);
-            }
-            _ if next.total > KEPT_MESSAGE_MAX_BYTES => return Err(Broken::Protocol),
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Remembers that a standby cannot serve a shape.
@@ -383,9 +243,15 @@ impl Session {
     /// The request has been served: counts it, and lets go of the server if the transaction is over.
     fn account(&mut self, began: Moment) {
         let now = Moment::now();
-        let Some(lease) = &self.lease else { return };
+        let Some(lease) = &mut self.lease else { return };
         let status = lease.status;
         lease.pool().count_request();
+        if self.transaction.moves_sequence {
+            lease.sequence_user = self.info.pid;
+            if self.set.shared.recalls_sequences() {
+                self.traces.get_or_insert_default().suspect(Causes::SEQUENCE);
+            }
+        }
         self.after_discard();
         if self.exchange.settings_changed && self.traces.as_ref().is_none_or(|traces| traces.names.is_empty()) {
             // A function or a trigger has set it.
@@ -465,40 +331,6 @@ fn defines_names(batch: &[u8]) -> bool {
     })
 }
 
-struct OpenMessages {
-    /// Complete messages that may go on.
-    len: usize,
-    /// What may come after them.
-    flow: Flow,
-    /// The client says goodbye.
-    left: bool,
-}
-
-/// How much of what the client has sent belongs to the open flow.
-fn open_messages(bytes: &[u8], flow: Flow, simple: bool) -> OpenMessages {
-    let mut open = OpenMessages { len: 0, flow, left: false };
-    for (tag, _, whole) in messages(bytes) {
-        if open.flow == Flow::Closed {
-            break;
-        }
-        if tag == b'X' {
-            open.left = true;
-            break;
-        }
-        open.len += whole.len();
-        match tag {
-            // After a COPY by the extended protocol a Sync is still to come; by the simple one
-            // nothing is, and what comes then is the next request.
-            b'c' | b'f' if open.flow == Flow::CopyIn => {
-                open.flow = if simple { Flow::Closed } else { Flow::CopyDone };
-            }
-            b'S' | b'Q' | b'F' if open.flow != Flow::CopyIn => open.flow = Flow::Closed,
-            _ => {}
-        }
-    }
-    open
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -507,19 +339,6 @@ mod tests {
         let mut out = Vec::new();
         frame::put(&mut out, tag, |out| out.extend_from_slice(body));
         out
-    }
-
-    #[test]
-    fn an_open_batch_ends_with_its_sync() {
-        let bytes = [message(b'B', b"\0\0"), message(b'S', b""), message(b'Q', b"x\0")].concat();
-        let open = open_messages(&bytes, Flow::Batch, false);
-        assert_eq!((open.len, open.flow), (12, Flow::Closed));
-        let bytes = [message(b'd', b"1\n"), message(b'c', b""), message(b'Q', b"x\0")].concat();
-        let open = open_messages(&bytes, Flow::CopyIn, true);
-        assert_eq!((open.len, open.flow), (12, Flow::Closed));
-        let bytes = [message(b'S', b""), message(b'c', b""), message(b'S', b""), message(b'S', b"")].concat();
-        let open = open_messages(&bytes, Flow::CopyIn, false);
-        assert_eq!((open.len, open.flow), (15, Flow::Closed));
     }
 
     #[test]

@@ -22,7 +22,10 @@ use crate::{
         plan::{Destination, Hold, Plan},
     },
     sql::{Kind, StatementFacts, effect::Effect, shape::Shape},
-    wire::frontend::{Bind, Named, Parse, query_text},
+    wire::{
+        frontend::{Bind, Named, Parse, query_text},
+        reply::TxStatus,
+    },
 };
 
 impl Session {
@@ -146,9 +149,9 @@ impl Session {
             self.note_request(request)?;
             return Ok(Arc::new(Plan::primary("not-whole")));
         }
-        let shapes = self.shapes(request);
+        let shapes = self.shapes(request.len);
         self.note_all_effects(&shapes, request)?;
-        // A function call, or what only the server can make sense of.
+        // What only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
         let mut chosen: Option<Arc<Plan>> = None;
         for shape in shapes {
@@ -165,13 +168,30 @@ impl Session {
     /// What the statements mean for the rest of the transaction and of the session.
     fn note_all_effects(&mut self, shapes: &ShapeList, request: &Request) -> Result<(), SessionError> {
         for shape in shapes {
+            self.may_pin(&shape.facts.effects)?;
+        }
+        self.note_seen(shapes, request.len);
+        Ok(())
+    }
+
+    /// Notes what more of an open batch means; `len` bytes of the input are that.
+    pub(super) fn note_more(&mut self, len: usize) {
+        let shapes = self.shapes(len);
+        self.note_seen(&shapes, len);
+    }
+
+    fn note_seen(&mut self, shapes: &ShapeList, len: usize) {
+        for shape in shapes {
             self.note_effects(shape);
             if !shape.facts.effects.is_empty() || self.is_pinned() {
-                self.may_pin(&shape.facts.effects)?;
-                self.note_traces(&shape.facts, request.len);
+                self.note_traces(&shape.facts, len);
             }
         }
-        Ok(())
+        if std::mem::take(&mut self.transaction.unseen) {
+            self.transaction.wrote = true;
+            self.transaction.moves_sequence = true;
+            self.traces.get_or_insert_default().note_everything();
+        }
     }
 
     /// What a statement may leave behind; `len` bytes of the input are the request.
@@ -195,7 +215,10 @@ impl Session {
                     for_each_value(&self.input.filled()[..len], |value| traces.note_candidate(value));
                     found = true;
                 }
-                Effect::RecallSequence => self.set.shared.note_recalls_sequences(),
+                Effect::RecallSequence => {
+                    self.set.shared.note_recalls_sequences();
+                    self.transaction.recalls_sequence = true;
+                }
                 effect => found |= traces.note(effect),
             }
         }
@@ -218,13 +241,30 @@ impl Session {
             _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
         }
         transaction.changed_catalog |= traits.changes_catalog;
+        // An UPDATE or DELETE by itself gives no column its default.
+        let takes_no_default = matches!(shape.facts.kind, Kind::Update | Kind::Delete) && !traits.multi_statement;
+        transaction.moves_sequence |= !traits.read_only && (!takes_no_default || traits.unknown_function);
+    }
+
+    /// A session asks what a sequence answered before: it gets no other session's answer. Its server knows
+    /// if the session moved one there last; else it forgets.
+    pub(super) fn own_sequences(&mut self) {
+        if !std::mem::take(&mut self.transaction.recalls_sequence) {
+            return;
+        }
+        let Some(lease) = &mut self.lease else { return };
+        let foreign = lease.sequence_user != 0 && lease.sequence_user != self.info.pid;
+        if foreign && lease.status != TxStatus::Failed {
+            self.exchange.precede(lease, b"DISCARD SEQUENCES");
+        }
+        lease.sequence_user = self.info.pid;
     }
 
     fn transaction_of(&self, shape: &Shape) -> Transaction {
         Transaction {
             phase: if shape.facts.kind == Kind::Begin { Phase::Opening } else { Phase::None },
             read_only: self.transaction.read_only,
-            serializable: self.transaction.serializable,
+            serializable: self.serializable,
             wrote: false,
         }
     }
@@ -250,7 +290,7 @@ impl Session {
     pub(super) fn correct_plan(&mut self, request: &Request) {
         let epoch = self.cluster.facts.load().epoch;
         let valid_for = self.plans_valid_for(epoch);
-        for shape in self.shapes(request) {
+        for shape in self.shapes(request.len) {
             let key = PlanKey { class: self.class, shape: shape.id, transaction: self.transaction_of(&shape) };
             let mut plans = self.worker.plans.borrow_mut();
             if plans.find(valid_for, &key).is_some() {
@@ -268,22 +308,23 @@ impl Session {
             self.traces.get_or_insert_default().note_everything();
             return Ok(());
         }
-        let shapes = self.shapes(request);
+        let shapes = self.shapes(request.len);
         self.note_all_effects(&shapes, request)
     }
 
-    /// The shapes of the request's statements.
-    pub(super) fn shapes(&mut self, request: &Request) -> ShapeList {
+    /// The shapes of the statements in the first `len` bytes of the input.
+    pub(super) fn shapes(&mut self, len: usize) -> ShapeList {
         let catalog = self.worker.last_catalog.borrow_mut().get(&self.cluster, &self.set.dbname);
         let mut shapes = self.worker.shapes.borrow_mut();
         let mut found = ShapeList::default();
-        let mut parsed_unnamed = false;
-        for (tag, body, _) in messages(&self.input.filled()[..request.len]) {
+        let mut parsed = smallvec::SmallVec::<[&[u8]; 2]>::new();
+        let mut unseen = false;
+        for (tag, body, _) in messages(&self.input.filled()[..len]) {
             match tag {
                 b'Q' => found.extend(query_text(body).map(|text| shapes.look_up(text, &catalog))),
                 b'P' => {
                     let Some(parse) = Parse::read(body) else { continue };
-                    parsed_unnamed |= parse.name.is_empty();
+                    parsed.push(parse.name);
                     found.push(shapes.look_up(parse.text, &catalog));
                 }
                 b'B' | b'D' => {
@@ -292,12 +333,17 @@ impl Session {
                         _ => Named::read(body).filter(|named| named.kind == b'S').map(|named| named.name),
                     };
                     match name {
-                        Some(b"") if !parsed_unnamed && self.unnamed.id != 0 => {
+                        // Looked at where it was parsed.
+                        Some(name) if parsed.contains(&name) => {}
+                        Some(b"") => {
                             let parse = Parse::read(self.unnamed.parse.get(5..).unwrap_or_default());
                             found.extend(parse.map(|parse| shapes.look_up(parse.text, &catalog)));
                         }
                         Some(name) => {
-                            let Some(known) = self.prepared.find_mut(name) else { continue };
+                            let Some(known) = self.prepared.find_mut(name) else {
+                                unseen = true;
+                                continue;
+                            };
                             if known.shape.is_none() || known.catalog_version != catalog.version() {
                                 known.shape = Some(shapes.look_up(&known.statement.text, &catalog));
                                 known.catalog_version = catalog.version();
@@ -307,9 +353,12 @@ impl Session {
                         None => {}
                     }
                 }
+                // A function by its number.
+                b'F' => unseen = true,
                 _ => {}
             }
         }
+        self.transaction.unseen |= unseen;
         found
     }
 

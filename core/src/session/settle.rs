@@ -70,6 +70,7 @@ impl Session {
         let before = if traces.all_settings { Settings::default() } else { lease.settings.clone() };
         lease.settings = before.corrected(found);
         self.settings = lease.settings.over(&self.startup);
+        self.serializable = super::is_serializable(&self.settings);
         let mut found_causes = findings.causes;
         if traces.suspects.contain(Causes::PREPARED) {
             match carriable(&findings.sql_statements) {
@@ -84,11 +85,13 @@ impl Session {
         if traces.overflow {
             causes = causes.and(Causes::SETTINGS);
         }
-        // The next sequence is nobody's business unless somebody asks for the last.
-        if !self.set.shared.recalls_sequences() {
+        let mut asked = traces.suspects.common(Causes::VISIBLE).and(Causes::SETTINGS);
+        // The next of a sequence is nobody's business unless somebody asks for the last.
+        if traces.forgets_sequences || !self.set.shared.recalls_sequences() {
             causes = causes.without(Causes::SEQUENCE);
+            asked = asked.and(Causes::SEQUENCE);
         }
-        self.keep_server(causes, traces.suspects.common(Causes::VISIBLE).and(Causes::SETTINGS));
+        self.keep_server(causes, asked);
     }
 
     /// The session has these causes to keep its server now, and no longer those that were asked for.

@@ -116,6 +116,8 @@ pub struct Traces {
     pub suspects: Causes,
     /// There were too many names.
     pub overflow: bool,
+    /// DISCARD SEQUENCES.
+    pub forgets_sequences: bool,
 }
 
 impl Traces {
@@ -137,7 +139,7 @@ impl Traces {
             Effect::SetByFunction => {}
             Effect::Discard(Discard::All) => self.note_everything(),
             Effect::Discard(Discard::Temporary) | Effect::CreateTemporary => self.suspect(Causes::TEMPORARY),
-            Effect::Discard(Discard::Sequences) => self.suspect(Causes::SEQUENCE),
+            Effect::Discard(Discard::Sequences) => self.forgets_sequences = true,
             Effect::Prepare { .. } | Effect::Deallocate(_) | Effect::DeallocateAll => self.suspect(Causes::PREPARED),
             Effect::DeclareCursor { hold: true, .. } | Effect::CloseCursor(_) | Effect::CloseAllCursors => {
                 self.suspect(Causes::CURSOR);

@@ -84,6 +84,7 @@ impl Exchange {
                 if self.hold {
                     self.refused = match stale {
                         true => self.absorbs_stale_plans.then_some(Refused::StalePlan),
+                        false if is_too_serializable(body) => Some(Refused::ReadOnly),
                         false => error_field(body, b'C').and_then(Refused::read),
                     };
                 }
@@ -143,6 +144,12 @@ impl Exchange {
             _ => {}
         }
     }
+}
+
+/// Whether a standby says that it knows no SERIALIZABLE, which may be the default of a role or a database.
+fn is_too_serializable(error: &[u8]) -> bool {
+    error_field(error, b'C') == Some(b"0A000")
+        && error_field(error, b'R') == Some(b"GetSerializableTransactionSnapshot")
 }
 
 /// Whether an error says that a client wants more or fewer columns than the statement has.

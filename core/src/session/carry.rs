@@ -1,0 +1,212 @@
+//! Carries one request to its server and the answer back, with all that belongs to it: the rest of an open
+//! batch, COPY data, and messages that are too long to be kept whole.
+//!
+//! The bytes are moved by [`relay`](super::relay); who gets which request is in [`request`](super::request).
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use super::{
+    KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES,
+    info::Order,
+    relay::{Answer, Broken, End, Flow, Refused},
+    request::Request,
+    traces::Causes,
+    translate::Translator,
+    unit::messages,
+};
+use crate::wire::{frame, frontend::Bind};
+
+impl Session {
+    /// Carries the request to the server that the session holds and the answer back. The request
+    /// stays in the input until its answer is known not to be a refusal.
+    pub(super) async fn carry(&mut self, request: &Request, hold: bool) -> Result<Option<Refused>, Broken> {
+        self.exchange.begin(hold);
+        self.exchange.flow = request.flow;
+        self.exchange.client_rest = request.rest;
+        self.exchange.simple = self.input.filled().first() == Some(&b'Q');
+        self.set.stats.shard(self.worker.id).received.add(request.len as u64);
+        self.translate(request.len)?;
+        let mut kept = if hold { request.len } else { 0 };
+        if request.rest > 0 {
+            self.exchange.to_server.extend(&self.input.filled()[..request.len]);
+        }
+        if !hold {
+            self.input.consume(request.len);
+        }
+        self.exchange.seen = kept;
+        loop {
+            let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
+            let end = poll_fn(|cx| {
+                let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, cx);
+                if polled.is_pending() {
+                    self.info.register(cx.waker());
+                    let order = self.info.ordered();
+                    if order >= Order::Transaction {
+                        return Poll::Ready(Err(Broken::Ordered(order)));
+                    }
+                }
+                polled
+            })
+            .await;
+            if let Some(failure) = self.exchange.prefix_failure.take() {
+                // The request has run with other settings than the client believes: nobody may go on from here.
+                lease.pool().forget_taken();
+                return Err(Broken::Prefix(failure));
+            }
+            match end {
+                Ok(End::Ready) => {
+                    self.input.consume(kept);
+                    return Ok(None);
+                }
+                Ok(End::Refused) => return Ok(self.exchange.refused),
+                Ok(End::ClientSpoke) => {
+                    self.input.consume(kept);
+                    kept = 0;
+                    self.carry_more()?;
+                }
+                Err(broken) => return Err(broken),
+            }
+        }
+    }
+
+    /// Passes on what the client has sent of an open batch or a COPY.
+    fn carry_more(&mut self) -> Result<(), Broken> {
+        let open = open_messages(self.input.filled(), self.exchange.flow, self.exchange.simple);
+        if open.len > 0 {
+            if self.exchange.flow == Flow::Batch {
+                self.note_more(open.len);
+            }
+            self.translate(open.len)?;
+            self.input.consume(open.len);
+        }
+        self.exchange.flow = open.flow;
+        if open.left {
+            return Err(Broken::Client(std::io::ErrorKind::UnexpectedEof.into()));
+        }
+        if open.flow != Flow::Closed {
+            self.begin_long_message()?;
+        }
+        self.exchange.seen = self.input.len();
+        Ok(())
+    }
+
+    /// Writes the first `len` bytes of the input for the server, under the names that statements have there.
+    fn translate(&mut self, len: usize) -> Result<(), Broken> {
+        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
+        let mut next_unnamed = self.worker.next_unnamed.get();
+        Translator {
+            max_prepared: lease.pool().limits().max_prepared,
+            server: lease,
+            prepared: &mut self.prepared,
+            unnamed: &mut self.unnamed,
+            exchange: &mut self.exchange,
+            next_unnamed: &mut next_unnamed,
+            settings: &self.settings,
+            has_others: self.pins.contain(Causes::PREPARED) || !self.sql_statements.is_empty(),
+        }
+        .translate(&self.input.filled()[..len]);
+        self.worker.next_unnamed.set(next_unnamed);
+        Ok(())
+    }
+
+    /// Begins to pass on a message whose end has not come, if it need not be kept whole.
+    fn begin_long_message(&mut self) -> Result<(), Broken> {
+        let Ok(Some(next)) = frame::header(self.input.filled()) else { return Ok(()) };
+        let come = self.input.len();
+        let long = come >= WHOLE_REQUEST_MAX_BYTES;
+        match next.tag {
+            b'd' => {
+                self.exchange.client_rest = next.total;
+                self.exchange.pass_rest(&mut self.input);
+            }
+            b'B' if long => {
+                let body = &self.input.filled()[frame::HEADER_BYTES..];
+                let Some(bind) = Bind::read(body) else { return Err(Broken::Protocol) };
+                let named = self.prepared.find(bind.statement).map(|known| Arc::clone(&known.statement));
+                let name = named.as_ref().map_or(bind.statement, |statement| &statement.name);
+                let total = next.total - bind.statement.len() + name.len();
+                if let (Some(statement), Some(lease)) = (&named, &mut self.lease)
+                    && !lease.statements.touch(statement.id)
+                {
+                    // Nothing is evicted here: the message is already half on its way.
+                    let room = lease.pool().limits().max_prepared.max(lease.statements.len() + 1);
+                    let evicted = lease.statements.insert(statement, room);
+                    debug_assert!(evicted.is_none(), "there was room");
+                    self.exchange.answers.push_back(Answer::Parse { statement: Arc::clone(statement), name: None });
+                    let mut parse = Vec::new();
+                    statement.put_parse(&mut parse);
+                    self.exchange.to_server.extend(&parse);
+                }
+                let mut head = vec![b'B'];
+                head.extend_from_slice(&u32::try_from(total - 1).map_err(|_| Broken::Protocol)?.to_be_bytes());
+                frame::put_cstr(&mut head, bind.portal);
+                frame::put_cstr(&mut head, name);
+                self.exchange.to_server.extend(&head);
+                self.exchange.to_server.extend(bind.rest);
+                self.exchange.client_rest = next.total - come;
+                self.input.consume(come);
+            }
+            _ if next.total > KEPT_MESSAGE_MAX_BYTES => return Err(Broken::Protocol),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+struct OpenMessages {
+    /// Complete messages that may go on.
+    len: usize,
+    /// What may come after them.
+    flow: Flow,
+    /// The client says goodbye.
+    left: bool,
+}
+
+/// How much of what the client has sent belongs to the open flow.
+fn open_messages(bytes: &[u8], flow: Flow, simple: bool) -> OpenMessages {
+    let mut open = OpenMessages { len: 0, flow, left: false };
+    for (tag, _, whole) in messages(bytes) {
+        if open.flow == Flow::Closed {
+            break;
+        }
+        if tag == b'X' {
+            open.left = true;
+            break;
+        }
+        open.len += whole.len();
+        match tag {
+            // After a COPY by the extended protocol a Sync is still to come; by the simple one
+            // nothing is, and what comes then is the next request.
+            b'c' | b'f' if open.flow == Flow::CopyIn => {
+                open.flow = if simple { Flow::Closed } else { Flow::CopyDone };
+            }
+            b'S' | b'Q' | b'F' if open.flow != Flow::CopyIn => open.flow = Flow::Closed,
+            _ => {}
+        }
+    }
+    open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame::put(&mut out, tag, |out| out.extend_from_slice(body));
+        out
+    }
+
+    #[test]
+    fn an_open_batch_ends_with_its_sync() {
+        let bytes = [message(b'B', b"\0\0"), message(b'S', b""), message(b'Q', b"x\0")].concat();
+        let open = open_messages(&bytes, Flow::Batch, false);
+        assert_eq!((open.len, open.flow), (12, Flow::Closed));
+        let bytes = [message(b'd', b"1\n"), message(b'c', b""), message(b'Q', b"x\0")].concat();
+        let open = open_messages(&bytes, Flow::CopyIn, true);
+        assert_eq!((open.len, open.flow), (12, Flow::Closed));
+        let bytes = [message(b'S', b""), message(b'c', b""), message(b'S', b""), message(b'S', b"")].concat();
+        let open = open_messages(&bytes, Flow::CopyIn, false);
+        assert_eq!((open.len, open.flow), (15, Flow::Closed));
+    }
+}

@@ -1,6 +1,7 @@
 //! Every promise of the README has a file here.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod causal_reads;
 mod cluster_facts;
 mod console;

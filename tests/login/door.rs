@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use howdah::{
-    auth::{Secret, Secrets},
+    auth::{Secret, Secrets, keys},
     client::{
         Greeted, HandshakeContext, Refusal,
         greet::{parameter_messages, welcome},
@@ -71,8 +71,8 @@ async fn serve(door: Arc<Door>, stream: Stream) {
         None => "none",
         Some(Secret::Plain(_)) => "plain",
         Some(Secret::Md5(_)) => "md5",
+        Some(Secret::Scram(verifier)) if keys::shown(&hello.user, &verifier).is_some() => "keys",
         Some(Secret::Scram(_)) => "scram",
-        Some(Secret::Keys(_)) => "keys",
     };
     let about = format!(
         "{} {} {} {kind} {:?} {:?}",

@@ -130,9 +130,9 @@ pub async fn derived(password: &Arc<str>, salt: &[u8], iterations: u32) -> Arc<S
     Arc::clone(cell.get_or_init(|| derive_off_thread(password, salt, iterations)).await)
 }
 
-/// Whether `guess` is the password of `verifier`. Only the right one is remembered, so that wrong ones
-/// push nothing out.
-pub async fn accepts(guess: &Arc<str>, verifier: &ScramVerifier) -> bool {
+/// The keys of `guess` if it is the password of `verifier`. Only the right one is remembered, so that wrong
+/// ones push nothing out.
+pub async fn accepts(guess: &Arc<str>, verifier: &ScramVerifier) -> Option<Arc<ScramKeys>> {
     let name = name(guess, &verifier.salt, verifier.iterations);
     let known = remembered().keys.get(&name).and_then(|cell| cell.get().cloned());
     let (keys, is_new) = match known {
@@ -142,9 +142,36 @@ pub async fn accepts(guess: &Arc<str>, verifier: &ScramVerifier) -> bool {
     let right = bool::from(keys.stored_key.ct_eq(&verifier.stored_key));
     if right && is_new {
         // Another login may have been faster; its keys are the same.
-        let _ = remembered().cell(name).set(keys);
+        let _ = remembered().cell(name).set(Arc::clone(&keys));
     }
-    right
+    right.then_some(keys)
+}
+
+/// The keys that clients have shown, apart from those that can be derived again.
+static SHOWN: LazyLock<Mutex<Remembered>> = LazyLock::new(Mutex::default);
+
+fn shown_table() -> MutexGuard<'static, Remembered> {
+    SHOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps the keys that `user` has shown to know. They open every server that stores the same verifier, for as
+/// long as this process lives and at most as many users have shown theirs since.
+pub fn keep_shown(user: &str, verifier: &ScramVerifier, keys: Arc<ScramKeys>) {
+    // Whoever was there first had the same ones.
+    let _ = shown_table().cell(shown_name(user, verifier)).set(keys);
+}
+
+/// The keys that go with the verifier, if `user` has shown them.
+pub fn shown(user: &str, verifier: &ScramVerifier) -> Option<Arc<ScramKeys>> {
+    shown_table().keys.get(&shown_name(user, verifier)).and_then(|cell| cell.get().cloned())
+}
+
+fn shown_name(user: &str, verifier: &ScramVerifier) -> Hash {
+    let ScramVerifier { iterations, salt, stored_key, server_key } = verifier;
+    let length = (salt.len() as u64).to_be_bytes();
+    let parts: [&[u8]; 7] =
+        [b"shown", &length, salt, &iterations.to_be_bytes(), stored_key, server_key, user.as_bytes()];
+    hmac(&*PROCESS_SECRET, &parts)
 }
 
 #[cfg(test)]
@@ -172,11 +199,31 @@ mod tests {
         let (right, wrong): (Arc<str>, Arc<str>) = ("right".into(), "wrong".into());
         let verifier = ScramVerifier::from_keys(&ScramKeys::derive(&right, b"s", 3), b"s".to_vec(), 3);
 
-        assert!(!accepts(&wrong, &verifier).await);
-        assert!(accepts(&right, &verifier).await && accepts(&right, &verifier).await);
+        assert_eq!(accepts(&wrong, &verifier).await, None);
+        let keys = accepts(&right, &verifier).await.unwrap();
+        assert!(Arc::ptr_eq(&keys, &accepts(&right, &verifier).await.unwrap()));
 
         assert!(remembered().keys.contains_key(&name(&right, b"s", 3)));
         assert!(!remembered().keys.contains_key(&name(&wrong, b"s", 3)));
+    }
+
+    #[test]
+    fn shown_keys_belong_to_a_user_and_a_verifier() {
+        let keys = ScramKeys::derive("pencil", b"salt", 2);
+        let verifier = ScramVerifier::from_keys(&keys, b"salt".to_vec(), 2);
+        assert_eq!(shown("ann", &verifier), None);
+
+        keep_shown("ann", &verifier, Arc::new(keys.clone()));
+
+        assert_eq!(shown("ann", &verifier).as_deref(), Some(&keys));
+        assert_eq!(shown("bob", &verifier), None);
+        for other in [
+            ScramVerifier { iterations: 3, ..verifier.clone() },
+            ScramVerifier { salt: b"tlas".to_vec(), ..verifier.clone() },
+            ScramVerifier { server_key: [0; 32], ..verifier.clone() },
+        ] {
+            assert_eq!(shown("ann", &other), None);
+        }
     }
 
     #[test]

@@ -2,22 +2,26 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{keys::ScramKeys, md5::Md5Secret, scram::ScramVerifier};
+use super::{md5::Md5Secret, scram::ScramVerifier};
 
 /// What we know of a user's password. Printing one tells its kind only.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The password.
     Plain(Arc<str>),
     /// Its MD5. Good for MD5 on both sides and for nothing else.
     Md5(Md5Secret),
-    /// A SCRAM verifier. Good for checking clients; a server is not convinced by it.
+    /// A SCRAM verifier. Good for checking clients; a server that stores the same one is convinced by the keys that
+    /// a client has [shown](super::keys::shown).
     Scram(Arc<ScramVerifier>),
-    /// The keys that a client has shown to know. Good toward servers that store the same verifier.
-    Keys(Arc<ScramKeys>),
 }
 
 impl Secret {
+    /// Whether it is the empty password, which is none: nothing that a client shows is right.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::Plain(password) if password.is_empty())
+    }
+
     /// Tells the kinds apart as PostgreSQL does: what is not a well-formed verifier is a password.
     pub fn parse(text: &str) -> Self {
         if let Some(md5) = Md5Secret::parse(text) {
@@ -36,36 +40,47 @@ impl fmt::Debug for Secret {
             Self::Plain(_) => "Plain(…)",
             Self::Md5(_) => "Md5(…)",
             Self::Scram(_) => "Scram(…)",
-            Self::Keys(_) => "Keys(…)",
         })
     }
 }
 
 /// Every user's secret, ready for use. One per generation.
 #[derive(Debug, Default)]
-pub struct Secrets(HashMap<Box<str>, Secret>);
+pub struct Secrets {
+    by_user: HashMap<Box<str>, Secret>,
+    /// How many of them are SCRAM verifiers.
+    scram: usize,
+}
 
 impl Secrets {
     /// The secret of `user`. An empty password counts as none.
     pub fn of(&self, user: &str) -> Option<&Secret> {
-        self.0.get(user)
+        self.by_user.get(user)
+    }
+
+    /// Whether most users have a SCRAM verifier.
+    pub fn are_mostly_scram(&self) -> bool {
+        self.scram * 2 > self.by_user.len()
     }
 
     /// How many users there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_user.len()
     }
 
     /// Whether nobody can log in.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_user.is_empty()
     }
 }
 
 impl<'a, N: AsRef<str> + 'a, S: AsRef<str> + 'a> FromIterator<(&'a N, &'a S)> for Secrets {
     /// From (user, secret as it stands in the `auth_file`).
     fn from_iter<T: IntoIterator<Item = (&'a N, &'a S)>>(pairs: T) -> Self {
-        Self(pairs.into_iter().map(|(user, secret)| (user.as_ref().into(), Secret::parse(secret.as_ref()))).collect())
+        let parsed = pairs.into_iter().map(|(user, secret)| (user.as_ref().into(), Secret::parse(secret.as_ref())));
+        let by_user: HashMap<_, _> = parsed.collect();
+        let scram = by_user.values().filter(|secret| matches!(secret, Secret::Scram(_))).count();
+        Self { by_user, scram }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::{
         Secret,
-        keys::{self, ITERATIONS_DEFAULT, ScramKeys},
+        keys::{self, ITERATIONS_DEFAULT},
         md5::Md5Secret,
         scram::{
             MESSAGE_MAX_BYTES, ScramError, ScramVerifier,
@@ -51,7 +51,7 @@ pub async fn authenticate(
         }
         (AuthType::ScramSha256, stored) | (AuthType::Md5, stored @ Some(Secret::Scram(_))) => {
             match scram(line, context, user, stored).await {
-                Ok(keys) => Ok(Some(usable(stored, keys))),
+                Ok(()) => Ok(stored.cloned()),
                 Err(HandshakeError::Scram(ScramError::Proof)) => Err(failed()),
                 Err(cause) => Err(cause),
             }
@@ -78,11 +78,17 @@ async fn ask_password(line: &mut Line) -> Result<Arc<str>, HandshakeError> {
 
 async fn accepts_password(stored: Option<&Secret>, user: &str, password: &Arc<str>) -> bool {
     match stored {
+        None => false,
         // An empty password is no password.
-        None | Some(Secret::Keys(_)) => false,
         Some(Secret::Plain(stored)) => !stored.is_empty() && stored.as_bytes().ct_eq(password.as_bytes()).into(),
         Some(Secret::Md5(stored)) => stored.accepts_password(user, password),
-        Some(Secret::Scram(verifier)) => keys::accepts(password, verifier).await,
+        Some(Secret::Scram(verifier)) => match keys::accepts(password, verifier).await {
+            Some(keys) => {
+                keys::keep_shown(user, verifier, keys);
+                true
+            }
+            None => false,
+        },
     }
 }
 
@@ -103,7 +109,7 @@ async fn scram(
     context: &HandshakeContext<'_>,
     user: &str,
     stored: Option<&Secret>,
-) -> Result<ScramKeys, HandshakeError> {
+) -> Result<(), HandshakeError> {
     let end_point = context.tls.filter(|_| line.stream.is_tls()).and_then(Acceptor::end_point);
     let offered = mechanisms(end_point);
     reply::authentication_sasl(&mut line.out, offered);
@@ -126,7 +132,10 @@ async fn scram(
     let client_final = line.proof(MESSAGE_MAX_BYTES).await?;
     let Accepted { server_final, keys } = exchange.finish(client_final).map_err(HandshakeError::Scram)?;
     reply::authentication_sasl_final(&mut line.out, server_final.into_bytes());
-    Ok(keys)
+    if let Some(Secret::Scram(verifier)) = stored {
+        keys::keep_shown(user, verifier, Arc::new(keys));
+    }
+    Ok(())
 }
 
 /// What to check the client against; something that nobody can satisfy when there is nothing.
@@ -139,13 +148,5 @@ async fn verifier(stored: Option<&Secret>, user: &str) -> ScramVerifier {
             ScramVerifier::from_keys(&keys, salt, ITERATIONS_DEFAULT)
         }
         _ => ScramVerifier::unsatisfiable(user),
-    }
-}
-
-/// The best that can be shown to servers: a password opens all of them, keys those with the same verifier.
-fn usable(stored: Option<&Secret>, keys: ScramKeys) -> Secret {
-    match stored {
-        Some(plain @ Secret::Plain(_)) => plain.clone(),
-        _ => Secret::Keys(Arc::new(keys)),
     }
 }

@@ -83,6 +83,8 @@ impl Generation {
     ) -> ServerTarget {
         let cluster = config.clusters.get(&*entry.cluster);
         let node = cluster.and_then(|cluster| cluster.nodes.get(node.index()));
+        // What one user has shown is nothing to be shown in another's name.
+        let shown = shown.filter(|_| entry.user.as_deref().is_none_or(|forced| forced == user));
         let user = entry.user.as_deref().unwrap_or(user);
         let secret = entry
             .password

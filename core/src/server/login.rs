@@ -126,8 +126,11 @@ impl<'a> Authentication<'a> {
     }
 
     fn open_scram(&mut self, rest: &[u8], stream: &Stream, out: &mut Vec<u8>) -> Result<(), ConnectError> {
-        if !matches!(&self.target.secret, Some(Secret::Plain(_) | Secret::Keys(_))) {
-            return Err(self.no_secret("SCRAM-SHA-256"));
+        match &self.target.secret {
+            Some(Secret::Plain(_)) => {}
+            Some(Secret::Scram(verifier)) if keys::shown(&self.target.user, verifier).is_some() => {}
+            Some(Secret::Scram(_)) => return Err(self.no_secret("SCRAM keys, which no client has shown yet")),
+            Some(Secret::Md5(_)) | None => return Err(self.no_secret("SCRAM-SHA-256")),
         }
         if !matches!(self.proof, Proof::None) {
             return Err(ConnectError::Protocol("a second SASL exchange"));
@@ -154,7 +157,12 @@ impl<'a> Authentication<'a> {
     async fn keys(&self, challenge: &Challenge) -> Result<Arc<ScramKeys>, ConnectError> {
         match &self.target.secret {
             Some(Secret::Plain(password)) => Ok(keys::derived(password, &challenge.salt, challenge.iterations).await),
-            Some(Secret::Keys(keys)) => Ok(Arc::clone(keys)),
+            Some(Secret::Scram(verifier)) => {
+                if (&challenge.salt, challenge.iterations) != (&verifier.salt, verifier.iterations) {
+                    return Err(self.no_secret("SCRAM keys of another salt or number of iterations than ours"));
+                }
+                keys::shown(&self.target.user, verifier).ok_or_else(|| self.no_secret("SCRAM-SHA-256"))
+            }
             _ => Err(self.no_secret("SCRAM-SHA-256")),
         }
     }

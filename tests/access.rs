@@ -1,5 +1,6 @@
 //! Who comes in, by which proof and as whom; and what others have got wrong about it.
 
+mod hba;
 mod passed_through;
 
 use std::{fs, sync::OnceLock};

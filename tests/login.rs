@@ -14,7 +14,7 @@ use howdah::{
 
 use self::certificates::Certificates;
 
-mod certificates;
+pub mod certificates;
 mod clients;
 mod door;
 mod servers;

@@ -56,9 +56,12 @@ async fn greet(worker: Rc<Worker>, stream: Stream) {
     let secrets = generation.config.auth_file.is_some().then_some(&*generation.secrets);
     let context = HandshakeContext {
         auth_type: generation.config.auth_type,
+        hba: &generation.config.hba,
         secrets,
+        lookup: None,
         admin_users: &generation.config.admin_users,
         stats_users: &generation.config.stats_users,
+        ignored: &generation.config.ignore_startup_parameters,
         tls: generation.client_tls.as_ref(),
         login_timeout: generation.config.client_login_timeout,
         refusal: refusal.as_ref(),

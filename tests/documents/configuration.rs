@@ -97,6 +97,8 @@ fn stand_in(key: &str) -> String {
     let pem = |what: &str| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
     match key {
         "auth_file" => "\"someone\" \"something\"\n".into(),
+        "auth_hba_file" => "local all all trust\n".into(),
+        "auth_ident_file" => String::new(),
         _ if key.ends_with("_key_file") => pem("PRIVATE KEY"),
         _ if key.ends_with("_file") => pem("CERTIFICATE"),
         _ => String::new(),

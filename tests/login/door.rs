@@ -9,7 +9,7 @@ use howdah::{
         greet::{parameter_messages, welcome},
         handshake,
     },
-    config::AuthType,
+    config::{AuthType, Hba},
     net::{
         messages::{Inbox, send},
         stream::Stream,
@@ -56,9 +56,12 @@ impl Door {
 async fn serve(door: Arc<Door>, stream: Stream) {
     let context = HandshakeContext {
         auth_type: door.auth_type,
+        hba: &Hba::default(),
         secrets: door.secrets.as_ref(),
+        lookup: None,
         admin_users: &["root".to_owned()],
         stats_users: &["alice".to_owned()],
+        ignored: &[],
         tls: door.tls.as_ref(),
         login_timeout: door.login_timeout,
         refusal: door.refusal.as_ref(),

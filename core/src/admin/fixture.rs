@@ -86,18 +86,7 @@ fn config() -> Config {
         control_password: None,
         control_database: "postgres".into(),
     };
-    let database = Arc::new(Database {
-        cluster: "main".into(),
-        dbname: None,
-        user: None,
-        password: None,
-        pool_mode: None,
-        pool_size: None,
-        min_pool_size: None,
-        reserve_pool_size: None,
-        max_db_connections: None,
-        connect_query: None,
-    });
+    let database = Arc::new(Database { cluster: "main".into(), ..Database::default() });
     let mut config = Config::default();
     config.clusters.insert("main".into(), Arc::new(cluster));
     config.databases.insert("app".into(), Arc::clone(&database));

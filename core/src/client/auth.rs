@@ -1,4 +1,4 @@
-//! Asks a client for proof, by `auth_type` and by what is stored about it.
+//! Asks a client for proof, as is demanded of it and by what is stored about it.
 //!
 //! A user who does not exist is asked as others are and then fails as with a wrong password, so that
 //! nobody can find out who exists.
@@ -8,12 +8,13 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 use super::{
-    ConsoleRole, HandshakeContext, HandshakeError,
+    HandshakeContext, HandshakeError, access,
+    handshake::Introduction,
     line::{Line, PASSWORD_MAX_BYTES},
 };
 use crate::{
     auth::{
-        Secret,
+        Secret, Secrets,
         keys::{self, ITERATIONS_DEFAULT},
         md5::Md5Secret,
         scram::{
@@ -21,7 +22,7 @@ use crate::{
             server::{Accepted, ServerExchange, mechanisms},
         },
     },
-    config::AuthType,
+    config::Method,
     net::tls::Acceptor,
     wire::{reply, take::Take},
 };
@@ -29,40 +30,59 @@ use crate::{
 /// Room for the mechanism's name around a SCRAM message.
 const SASL_INITIAL_MAX_BYTES: usize = MESSAGE_MAX_BYTES + 64;
 
-/// Returns once `user` has proven itself, with what can be shown to servers in its name.
-pub async fn authenticate(
+/// Returns once the client has proven who it is, with what can be shown to servers in its name.
+pub(super) async fn authenticate(
     line: &mut Line,
     context: &HandshakeContext<'_>,
-    user: &str,
-    console: Option<ConsoleRole>,
+    who: &Introduction,
 ) -> Result<Option<Secret>, HandshakeError> {
-    let stored = context.secrets.and_then(|secrets| secrets.of(user));
-    let failed = || HandshakeError::Password { user: user.to_owned() };
-    match (context.auth_type, stored) {
-        (AuthType::Trust, stored) => {
-            if stored.is_none() && context.secrets.is_some() && console.is_none() {
-                return Err(HandshakeError::NoSuchUser { user: user.to_owned() });
+    let demand = access::demand(line, context, who)?;
+    demand.check_name(line, &who.user).await?;
+    let stored = context.stored(line, who).await?;
+    let failed = || HandshakeError::Password { user: who.user.clone() };
+    let proven =
+        match demand.method {
+            Method::Trust | Method::Cert | Method::Peer => return known(context, who, stored),
+            // They have been turned away.
+            Method::Reject => Err(failed()),
+            Method::Password => {
+                let password = ask_password(line).await?;
+                let right = accepts_password(context, stored.as_ref(), &who.user, &password).await;
+                if right { Ok(Some(Secret::Plain(password))) } else { Err(failed()) }
             }
-            Ok(stored.cloned())
-        }
-        (AuthType::Password, stored) => {
-            let password = ask_password(line).await?;
-            accepts_password(stored, user, &password).await.then_some(Some(Secret::Plain(password))).ok_or_else(failed)
-        }
-        (AuthType::ScramSha256, stored) | (AuthType::Md5, stored @ Some(Secret::Scram(_))) => {
-            match scram(line, context, user, stored).await {
-                Ok(()) => Ok(stored.cloned()),
+            Method::Md5 if !asks_scram(context, stored.as_ref()) => {
+                if ask_md5(line, stored.as_ref(), &who.user).await? { Ok(stored) } else { Err(failed()) }
+            }
+            Method::Md5 | Method::ScramSha256 => match scram(line, context, &who.user, stored.as_ref()).await {
+                Ok(()) => Ok(stored),
                 Err(HandshakeError::Scram(ScramError::Proof)) => Err(failed()),
-                Err(cause) => Err(cause),
-            }
-        }
-        (AuthType::Md5, stored) => {
-            if ask_md5(line, stored, user).await? {
-                Ok(stored.cloned())
-            } else {
-                Err(failed())
-            }
-        }
+                Err(cause) => return Err(cause),
+            },
+        };
+    if proven.is_err() {
+        context.forget(who);
+    }
+    proven
+}
+
+/// Somebody of whom no secret is asked must still be known, if anybody says who is.
+fn known(
+    context: &HandshakeContext<'_>,
+    who: &Introduction,
+    stored: Option<Secret>,
+) -> Result<Option<Secret>, HandshakeError> {
+    let anybody = context.secrets.is_none() && context.lookup.is_none();
+    if stored.is_none() && !anybody && who.console.is_none() {
+        return Err(HandshakeError::NoSuchUser { user: who.user.clone() });
+    }
+    Ok(stored)
+}
+
+/// What `md5` asks for. Users who do not exist, or have no password, look like most of those who do.
+fn asks_scram(context: &HandshakeContext<'_>, stored: Option<&Secret>) -> bool {
+    match stored.filter(|secret| !secret.is_none()) {
+        Some(secret) => matches!(secret, Secret::Scram(_)),
+        None => context.lookup.is_some() || context.secrets.is_some_and(Secrets::are_mostly_scram),
     }
 }
 
@@ -76,11 +96,19 @@ async fn ask_password(line: &mut Line) -> Result<Arc<str>, HandshakeError> {
         .map_err(|_| HandshakeError::Unexpected("the password is not valid UTF-8"))
 }
 
-async fn accepts_password(stored: Option<&Secret>, user: &str, password: &Arc<str>) -> bool {
-    match stored {
+async fn accepts_password(
+    context: &HandshakeContext<'_>,
+    stored: Option<&Secret>,
+    user: &str,
+    password: &Arc<str>,
+) -> bool {
+    match stored.filter(|secret| !secret.is_none()) {
+        // As slow as for most of those who exist.
+        None if asks_scram(context, None) => {
+            keys::accepts(password, &ScramVerifier::unsatisfiable(user)).await.is_some()
+        }
         None => false,
-        // An empty password is no password.
-        Some(Secret::Plain(stored)) => !stored.is_empty() && stored.as_bytes().ct_eq(password.as_bytes()).into(),
+        Some(Secret::Plain(stored)) => stored.as_bytes().ct_eq(password.as_bytes()).into(),
         Some(Secret::Md5(stored)) => stored.accepts_password(user, password),
         Some(Secret::Scram(verifier)) => match keys::accepts(password, verifier).await {
             Some(keys) => {
@@ -98,7 +126,8 @@ async fn ask_md5(line: &mut Line, stored: Option<&Secret>, user: &str) -> Result
     let body = line.proof(PASSWORD_MAX_BYTES).await?;
     let response = Take::new(body, "PasswordMessage").cstr()?;
     Ok(match stored {
-        Some(Secret::Plain(password)) if !password.is_empty() => Md5Secret::of(user, password).accepts(response, salt),
+        Some(secret) if secret.is_none() => false,
+        Some(Secret::Plain(password)) => Md5Secret::of(user, password).accepts(response, salt),
         Some(Secret::Md5(stored)) => stored.accepts(response, salt),
         _ => false,
     })
@@ -140,9 +169,9 @@ async fn scram(
 
 /// What to check the client against; something that nobody can satisfy when there is nothing.
 async fn verifier(stored: Option<&Secret>, user: &str) -> ScramVerifier {
-    match stored {
+    match stored.filter(|secret| !secret.is_none()) {
         Some(Secret::Scram(verifier)) => ScramVerifier::clone(verifier),
-        Some(Secret::Plain(password)) if !password.is_empty() => {
+        Some(Secret::Plain(password)) => {
             let salt = keys::salt_for(user);
             let keys = keys::derived(password, &salt, ITERATIONS_DEFAULT).await;
             ScramVerifier::from_keys(&keys, salt, ITERATIONS_DEFAULT)

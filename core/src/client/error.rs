@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, io, time::Duration};
 
+use super::access::Visitor;
 use crate::{
     auth::scram::ScramError,
     wire::{
@@ -20,6 +21,11 @@ pub struct Refusal {
     /// What the human reads.
     pub message: Cow<'static, str>,
 }
+
+/// Why nobody could say whether there is a user.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LookupError(pub String);
 
 /// Why a client did not get in. By then it has been told, if it could be.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +63,36 @@ pub enum HandshakeError {
     /// It is turned away for a reason of our own.
     #[error("{}", .0.message)]
     Refused(Refusal),
+    /// No rule of `auth_hba_file` is about it.
+    #[error("no HBA rule for {0}")]
+    NoRule(Visitor),
+    /// The first rule that is about it says no.
+    #[error("an HBA rule rejects {0}")]
+    Rejected(Visitor),
+    /// It has to show a certificate and has shown none.
+    #[error("connection requires a valid client certificate")]
+    NoCertificate,
+    /// Its certificate is somebody else's.
+    #[error("certificate authentication failed for user \"{user}\"")]
+    Certificate {
+        /// The name it gave.
+        user: String,
+    },
+    /// Its process is somebody else's.
+    #[error("peer authentication failed for user \"{user}\"")]
+    Peer {
+        /// The name it gave.
+        user: String,
+    },
+    /// The user is not in the `auth_file`, and nobody can say whether there is one.
+    #[error("could not look up user \"{user}\"")]
+    Lookup {
+        /// The name it gave.
+        user: String,
+        /// For the log, not for the client.
+        #[source]
+        cause: LookupError,
+    },
     /// There is no such user.
     #[error("no such user: {user}")]
     NoSuchUser {
@@ -94,7 +130,14 @@ impl HandshakeError {
             Self::NoAlpn | Self::UnencryptedData | Self::Unexpected(_) | Self::Malformed(_) => {
                 Some(SqlState::PROTOCOL_VIOLATION)
             }
-            Self::TlsRequired | Self::NoSuchUser { .. } => Some(SqlState::INVALID_AUTHORIZATION_SPECIFICATION),
+            Self::TlsRequired
+            | Self::NoSuchUser { .. }
+            | Self::NoRule(_)
+            | Self::Rejected(_)
+            | Self::NoCertificate
+            | Self::Certificate { .. }
+            | Self::Peer { .. } => Some(SqlState::INVALID_AUTHORIZATION_SPECIFICATION),
+            Self::Lookup { .. } => Some(SqlState::CANNOT_CONNECT_NOW),
             Self::Startup(cause) => Some(cause.sqlstate()),
             // PostgreSQL's code for "canceling authentication due to timeout".
             Self::TimedOut { .. } => Some(SqlState::QUERY_CANCELED),

@@ -5,10 +5,10 @@
 
 use std::{fmt, time::Duration};
 
-use super::{HandshakeError, Refusal, auth, line::Line};
+use super::{HandshakeError, Lookup, Refusal, auth, line::Line};
 use crate::{
     auth::{Secret, Secrets},
-    config::AuthType,
+    config::{AuthType, Hba},
     net::{
         stream::Stream,
         tls::{self, Acceptor},
@@ -27,12 +27,18 @@ pub const CONSOLE_DATABASES: [&str; 2] = ["howdah", "pgbouncer"];
 pub struct HandshakeContext<'a> {
     /// How clients prove who they are.
     pub auth_type: AuthType,
+    /// The rules that say so, with `auth_type = "hba"`.
+    pub hba: &'a Hba,
     /// From `auth_file`; `None` when there is none.
     pub secrets: Option<&'a Secrets>,
+    /// Where users are looked up that are not in there; `None` when they are unknown.
+    pub lookup: Option<&'a dyn Lookup>,
     /// May use the console.
     pub admin_users: &'a [String],
     /// May look at the console.
     pub stats_users: &'a [String],
+    /// `ignore_startup_parameters`. Of these the handshake itself heeds only `options`.
+    pub ignored: &'a [String],
     /// Takes TLS; `None` when it is disabled.
     pub tls: Option<&'a Acceptor>,
     /// `client_login_timeout`; zero is forever.
@@ -153,20 +159,51 @@ async fn direct_tls(line: Line, context: &HandshakeContext<'_>) -> Result<Line, 
     if tls::agreed_on_postgresql(&line.stream) { Ok(line) } else { Err(line.refuse(HandshakeError::NoAlpn).await) }
 }
 
+impl HandshakeContext<'_> {
+    /// What is known of the user's secret: from the `auth_file`, or else from whoever looks users up.
+    pub(super) async fn stored(&self, line: &Line, who: &Introduction) -> Result<Option<Secret>, HandshakeError> {
+        if let Some(secret) = self.secrets.and_then(|secrets| secrets.of(&who.user)) {
+            return Ok(Some(secret.clone()));
+        }
+        let Some(lookup) = self.lookup else { return Ok(None) };
+        let found = line.wait(lookup.look_up(who.asked(), &who.user)).await?;
+        found.map_err(|cause| HandshakeError::Lookup { user: who.user.clone(), cause })
+    }
+
+    /// What was found has not let the user in.
+    pub(super) fn forget(&self, who: &Introduction) {
+        if let Some(lookup) = self.lookup {
+            lookup.forget(who.asked(), &who.user);
+        }
+    }
+}
+
+/// Who a client says it is, and what it wants.
+pub(super) struct Introduction {
+    pub user: String,
+    pub database: String,
+    pub replication: bool,
+    pub console: Option<ConsoleRole>,
+}
+
+impl Introduction {
+    /// The database that it asks for; `None` for the console, which is none.
+    fn asked(&self) -> Option<&str> {
+        self.console.is_none().then_some(&*self.database)
+    }
+}
+
 /// A [`ClientHello`] without its connection.
 struct Admitted {
-    user: String,
-    database: String,
+    who: Introduction,
     parameters: Vec<(String, String)>,
     protocol: ProtocolVersion,
-    replication: bool,
     secret: Option<Secret>,
-    console: Option<ConsoleRole>,
 }
 
 impl Admitted {
     fn with(self, line: Line) -> ClientHello {
-        let Self { user, database, parameters, protocol, replication, secret, console } = self;
+        let Self { who: Introduction { user, database, replication, console }, parameters, protocol, secret } = self;
         ClientHello {
             tls_subject: tls::client_subject(&line.stream),
             stream: line.stream,
@@ -198,14 +235,15 @@ async fn admit(
     let user = message.parameter("user").filter(|user| !user.is_empty()).ok_or(StartupError::NoUser)?.to_owned();
     let database = message.parameter("database").filter(|name| !name.is_empty()).unwrap_or(&user).to_owned();
     let replication = replication(message.parameter("replication"))?;
-    let parameters = settings(&message)?;
+    let parameters = settings(&message, context.ignored)?;
     let console = console_role(context, &user, &database)?;
     if let Some(refusal) = context.refusal.filter(|_| console.is_none()) {
         return Err(HandshakeError::Refused(refusal.clone()));
     }
-    let secret = auth::authenticate(line, context, &user, console).await?;
+    let who = Introduction { user, database, replication, console };
+    let secret = auth::authenticate(line, context, &who).await?;
     reply::authentication_ok(&mut line.out);
-    Ok(Admitted { user, database, parameters, protocol, replication, secret, console })
+    Ok(Admitted { who, parameters, protocol, secret })
 }
 
 fn console_role(
@@ -235,12 +273,33 @@ fn replication(value: Option<&str>) -> Result<bool, StartupError> {
     }
 }
 
+/// What stays of `options` when that is one of the ignored parameters: what PostgreSQL reports to clients,
+/// who therefore count on it.
+/// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC>
+const REPORTED: [&str; 9] = [
+    "application_name",
+    "client_encoding",
+    "datestyle",
+    "default_transaction_read_only",
+    "intervalstyle",
+    "scram_iterations",
+    "search_path",
+    "standard_conforming_strings",
+    "timezone",
+];
+
 /// The settings, those in `options` first because the packet's own win over them. Of equal names the last counts.
-fn settings(message: &StartupMessage) -> Result<Vec<(String, String)>, StartupError> {
+fn settings(message: &StartupMessage, ignored: &[String]) -> Result<Vec<(String, String)>, StartupError> {
+    let is_ignored = ignored.iter().any(|name| name.eq_ignore_ascii_case("options"));
     let mut settings = match message.parameter("options") {
+        // What cannot be read is ignored as a whole.
+        Some(options) if is_ignored => parse_options(options).unwrap_or_default(),
         Some(options) => parse_options(options)?,
         None => Vec::new(),
     };
+    if is_ignored {
+        settings.retain(|(name, _)| REPORTED.iter().any(|reported| reported.eq_ignore_ascii_case(name)));
+    }
     let own = |name: &str| !matches!(name, "user" | "database" | "options" | "replication");
     settings.extend(message.parameters.iter().filter(|(name, _)| own(name)).cloned());
     let mut last: Vec<(String, String)> = Vec::with_capacity(settings.len());

@@ -67,6 +67,11 @@ impl Line {
         within(self.deadline, self.limit, send(&mut self.stream, &mut self.out)).await
     }
 
+    /// Waits for something that somebody else does, for as long as the client may take.
+    pub async fn wait<T>(&self, work: impl Future<Output = T>) -> Result<T, HandshakeError> {
+        within(self.deadline, self.limit, async { Ok(work.await) }).await
+    }
+
     /// Puts TLS under the conversation. Bytes already read belong to it only if the client started it unasked.
     pub async fn start_tls(self, acceptor: &Acceptor) -> Result<Self, HandshakeError> {
         let Self { stream, inbox, out, limit, deadline } = self;

@@ -10,7 +10,7 @@ use super::{
     layer::Layers,
     problem::{ConfigErrors, Place, Problem, Text},
     section::{Context, ReadFile},
-    types::{ComponentSource, Config, Tls},
+    types::{AuthType, ComponentSource, Config, Tls},
 };
 
 /// Where the configuration comes from. Kept, so that a reload reads the same sources again.
@@ -90,11 +90,15 @@ pub fn files(config: &Config, sources: &Sources) -> Vec<PathBuf> {
         ComponentSource::File(path) => Some(path.clone()),
         ComponentSource::Builtin(_) => None,
     });
+    let rules = [config.auth_hba_file.clone(), config.auth_ident_file.clone()];
+    let rules = rules.into_iter().filter(|_| config.auth_type == AuthType::Hba);
     let mut files: Vec<PathBuf> = [sources.file.clone(), config.auth_file.clone(), component]
         .into_iter()
+        .chain(rules)
         .chain(tls(&config.client_tls))
         .chain(tls(&config.server_tls))
         .flatten()
+        .chain(config.hba.lists.iter().cloned())
         .collect();
     files.sort();
     files.dedup();

@@ -8,6 +8,7 @@
 mod changes;
 mod check;
 mod forms;
+pub mod hba;
 mod keys;
 mod layer;
 mod load;
@@ -24,6 +25,7 @@ mod value;
 
 pub use changes::{Setting, describe, restart_needed};
 pub use forms::{Form, advice, form};
+pub use hba::{Arrival, Hba, HbaRule, IdentMap, Method, Origin};
 pub use load::{Sources, files, load, load_with};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use reference::reference;

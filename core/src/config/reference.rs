@@ -228,6 +228,9 @@ mod tests {
             let mark = format!("#{} = ", key.name);
             assert!(reference().lines().any(|line| line.starts_with(&mark)), "{}", key.name);
         }
-        assert!(reference().lines().all(|line| line.chars().count() <= WIDTH), "a line is too long");
+        // A value stands in one line, however long it is.
+        let page = reference();
+        let mut comments = page.lines().filter(|line| line.starts_with("# "));
+        assert!(comments.all(|line| line.chars().count() <= WIDTH), "a line is too long");
     }
 }

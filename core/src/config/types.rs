@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use super::hba::{Hba, Method};
 pub use super::secret::Secret;
 
 /// How long a client keeps a server.
@@ -43,6 +44,24 @@ pub enum AuthType {
     Md5,
     /// SCRAM-SHA-256, and -PLUS over TLS.
     ScramSha256,
+    /// A certificate in the user's name.
+    Cert,
+    /// What the rules of `auth_hba_file` say.
+    Hba,
+}
+
+impl AuthType {
+    /// What every client has to show; `None` when that depends on the client.
+    pub fn method(self) -> Option<Method> {
+        match self {
+            Self::Trust => Some(Method::Trust),
+            Self::Password => Some(Method::Password),
+            Self::Md5 => Some(Method::Md5),
+            Self::ScramSha256 => Some(Method::ScramSha256),
+            Self::Cert => Some(Method::Cert),
+            Self::Hba => None,
+        }
+    }
 }
 
 /// PgBouncer's and libpq's `sslmode`.
@@ -88,11 +107,19 @@ pub struct Config {
     // Who may come in.
     pub auth_type: AuthType,
     pub auth_file: Option<PathBuf>,
+    pub auth_hba_file: Option<PathBuf>,
+    pub auth_ident_file: Option<PathBuf>,
+    /// Looks up at the servers the users that are not in `auth_file`.
+    pub auth_user: Option<String>,
+    pub auth_query: String,
+    /// The entry of `[databases]` to look them up in; the client's own when absent.
+    pub auth_dbname: Option<String>,
     pub admin_users: Vec<String>,
     pub stats_users: Vec<String>,
     pub client_tls: Tls,
     pub server_tls: Tls,
     pub ignore_startup_parameters: Vec<String>,
+    pub application_name_add_host: bool,
 
     // Pools.
     pub pool_mode: PoolMode,
@@ -105,6 +132,10 @@ pub struct Config {
     pub max_db_connections: usize,
     /// 0 = no limit.
     pub max_user_connections: usize,
+    /// 0 = no limit.
+    pub max_db_client_connections: usize,
+    /// 0 = no limit.
+    pub max_user_client_connections: usize,
     /// Empty = none.
     pub server_reset_query: String,
     pub server_reset_query_always: bool,
@@ -167,6 +198,15 @@ pub struct Config {
     pub plugins: Plugins,
     /// Login names and their secrets, from `auth_file`.
     pub secrets: BTreeMap<String, Secret>,
+    /// The rules of `auth_hba_file`; none unless `auth_type` is `hba`.
+    pub hba: Hba,
+}
+
+impl Config {
+    /// Whether users that are not in `auth_file` are looked up for some database.
+    pub fn looks_users_up(&self) -> bool {
+        self.auth_user.is_some() || self.databases.values().any(|database| database.auth_user.is_some())
+    }
 }
 
 /// How log lines look.
@@ -208,7 +248,7 @@ pub struct Node {
 }
 
 /// One entry of `[databases]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "PgBouncer's words; described in the reference")]
 pub struct Database {
     pub cluster: Arc<str>,
@@ -222,17 +262,29 @@ pub struct Database {
     pub min_pool_size: Option<usize>,
     pub reserve_pool_size: Option<usize>,
     pub max_db_connections: Option<usize>,
+    pub max_db_client_connections: Option<usize>,
+    pub server_lifetime: Option<Duration>,
+    pub query_wait_timeout: Option<Duration>,
+    pub auth_user: Option<String>,
+    pub auth_query: Option<String>,
+    pub auth_dbname: Option<String>,
     pub connect_query: Option<String>,
 }
 
 /// One entry of `[users]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "PgBouncer's words; described in the reference")]
 pub struct User {
     pub pool_mode: Option<PoolMode>,
     pub pool_size: Option<usize>,
     pub reserve_pool_size: Option<usize>,
     pub max_user_connections: Option<usize>,
+    pub max_user_client_connections: Option<usize>,
+    pub query_timeout: Option<Duration>,
+    pub query_wait_timeout: Option<Duration>,
+    pub client_idle_timeout: Option<Duration>,
+    pub idle_transaction_timeout: Option<Duration>,
+    pub transaction_timeout: Option<Duration>,
 }
 
 /// The policies.

@@ -206,6 +206,8 @@ impl Words for AuthType {
         ("plain", Self::Password),
         ("md5", Self::Md5),
         ("scram-sha-256", Self::ScramSha256),
+        ("cert", Self::Cert),
+        ("hba", Self::Hba),
     ];
 }
 

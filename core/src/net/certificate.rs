@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use x509_cert::{
     Certificate,
     der::{
-        Decode, SliceReader, TagNumber,
+        Decode, SliceReader, Tag, TagNumber, Tagged,
         asn1::{ContextSpecific, ObjectIdentifier},
     },
     spki::AlgorithmIdentifierRef,
@@ -25,6 +25,8 @@ const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
 const SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1");
 const SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2");
 const SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3");
+// RFC 4519 §2.3.
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 
 /// `tls-server-end-point` of RFC 5929 §4.1: the certificate hashed by the hash of its signature,
 /// or by SHA-256 when that is MD5 or SHA-1. `None` for signatures without a hash of their own (Ed25519).
@@ -57,6 +59,22 @@ fn pss_hash(sequence: &[u8]) -> Option<ObjectIdentifier> {
 /// The subject as RFC 4514 writes it.
 pub fn subject(der: &[u8]) -> Option<String> {
     Some(Certificate::from_der(der).ok()?.tbs_certificate.subject.to_string())
+}
+
+/// The subject's common name. `None` when there is none, when there are several and nobody knows which
+/// is meant, and when it is no text or has a zero byte, behind which others would not read on.
+pub fn common_name(der: &[u8]) -> Option<String> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let attributes = certificate.tbs_certificate.subject.0.iter().flat_map(|name| name.0.iter());
+    let mut names = attributes.filter(|attribute| attribute.oid == COMMON_NAME).map(|attribute| &attribute.value);
+    let (name, None) = (names.next()?, names.next()) else { return None };
+    let text = std::str::from_utf8(name.value()).ok()?;
+    let fits = match name.tag() {
+        Tag::Utf8String => !text.contains('\0'),
+        Tag::PrintableString | Tag::Ia5String | Tag::TeletexString => text.is_ascii() && !text.contains('\0'),
+        _ => false,
+    };
+    fits.then(|| text.to_owned())
 }
 
 /// Whether `unix_seconds` lies between the certificate's dates.

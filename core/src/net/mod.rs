@@ -1,5 +1,6 @@
 //! Sockets and what lies around them; knows bytes, not messages.
 
+pub mod account;
 pub mod buffer;
 pub mod certificate;
 pub mod listener;

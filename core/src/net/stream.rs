@@ -152,6 +152,14 @@ impl Stream {
         }
     }
 
+    /// The number of the user whose process is at the other end; unix sockets tell.
+    pub fn peer_user(&self) -> Option<u32> {
+        match self {
+            Self::Unix(unix) => unix.peer_cred().ok().map(|credentials| credentials.uid()),
+            Self::Tcp(_) | Self::TlsClient(_) | Self::TlsServer(_) => None,
+        }
+    }
+
     /// Our own end of a TCP connection.
     pub fn local(&self) -> PeerAddr {
         match self {

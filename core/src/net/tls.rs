@@ -113,14 +113,21 @@ impl Acceptor {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("ring knows the default versions");
-        let builder = if mode >= SslMode::VerifyCa {
-            let ca_file = required(tls.ca_file.as_deref(), mode, "ca_file")?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots(ca_file)?.into(), provider)
-                .build()
-                .map_err(|cause| TlsError::Verifier { file: ca_file.display().to_string(), cause })?;
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
+        let is_demanded = mode >= SslMode::VerifyCa;
+        if is_demanded {
+            required(tls.ca_file.as_deref(), mode, "ca_file")?;
+        }
+        let builder = match tls.ca_file.as_deref() {
+            Some(ca_file) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots(ca_file)?.into(), provider);
+                // A rule of `auth_hba_file` may demand one of some clients only.
+                let verifier = if is_demanded { verifier } else { verifier.allow_unauthenticated() };
+                let verifier = verifier
+                    .build()
+                    .map_err(|cause| TlsError::Verifier { file: ca_file.display().to_string(), cause })?;
+                builder.with_client_cert_verifier(verifier)
+            }
+            None => builder.with_no_client_auth(),
         };
         let mut config = builder
             .with_single_cert(chain, private_key(key_file)?)
@@ -217,6 +224,18 @@ pub fn agreed_on_postgresql(stream: &Stream) -> bool {
 pub fn client_subject(stream: &Stream) -> Option<String> {
     let Stream::TlsServer(tls) = stream else { return None };
     certificate::subject(tls.get_ref().1.peer_certificates()?.first()?)
+}
+
+/// The client has shown no certificate that we believe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoCertificate;
+
+/// The common name in the certificate that the client showed and that was verified; `None` when there is
+/// none in it that could be meant.
+pub fn client_common_name(stream: &Stream) -> Result<Option<String>, NoCertificate> {
+    let Stream::TlsServer(tls) = stream else { return Err(NoCertificate) };
+    let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first).ok_or(NoCertificate)?;
+    Ok(certificate::common_name(shown))
 }
 
 /// What SCRAM binds to on a connection to a server: the hash of the server's certificate.

@@ -160,18 +160,7 @@ mod tests {
             control_password: None,
             control_database: "postgres".into(),
         };
-        let database = Database {
-            cluster: "main".into(),
-            dbname: None,
-            user: None,
-            password: None,
-            pool_mode: None,
-            pool_size: None,
-            min_pool_size: None,
-            reserve_pool_size: None,
-            max_db_connections: None,
-            connect_query: None,
-        };
+        let database = Database { cluster: "main".into(), ..Database::default() };
         let mut config = Config::default();
         config.clusters.insert("main".into(), Arc::new(cluster));
         config.databases.insert("*".into(), Arc::new(database));

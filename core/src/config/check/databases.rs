@@ -31,6 +31,7 @@ pub(super) fn databases(
             "no database: add [databases] with \"*\" = {} for all that the cluster has".to_owned(),
         );
     }
+    let table_names: Vec<&str> = table.keys().map(String::as_str).collect();
     let databases = table.iter().filter_map(|(name, value)| {
         let table = context.table(&path, name, value)?;
         let path = path.key(name);
@@ -39,6 +40,11 @@ pub(super) fn databases(
         }
         let section = Section::new(context, table, path, &sections::DATABASE);
         let database = database(&section, clusters);
+        let is_entry = |name: &str| table_names.contains(&name) || table_names.contains(&"*");
+        if let Some(name) = database.auth_dbname.as_deref().filter(|name| !is_entry(name)) {
+            let path = section.path.key("auth_dbname");
+            section.refuse("auth_dbname", format!("`{path}` is {name:?}, which is not in [databases]"));
+        }
         pool_sizes(&section, &database, config);
         Some((name.clone(), Arc::new(database)))
     });
@@ -56,6 +62,12 @@ fn database(section: &Section<'_>, clusters: Option<&[&str]>) -> Database {
         min_pool_size: section.maybe("min_pool_size"),
         reserve_pool_size: section.maybe("reserve_pool_size"),
         max_db_connections: section.maybe("max_db_connections"),
+        max_db_client_connections: section.maybe("max_db_client_connections"),
+        server_lifetime: section.maybe("server_lifetime"),
+        query_wait_timeout: section.maybe("query_wait_timeout"),
+        auth_user: section.maybe("auth_user"),
+        auth_query: section.maybe("auth_query"),
+        auth_dbname: section.maybe("auth_dbname"),
         connect_query: section.maybe("connect_query"),
     }
 }
@@ -102,6 +114,12 @@ pub(super) fn users(context: &Context<'_>, table: &Dict) -> BTreeMap<String, Arc
             pool_size: section.maybe("pool_size"),
             reserve_pool_size: section.maybe("reserve_pool_size"),
             max_user_connections: section.maybe("max_user_connections"),
+            max_user_client_connections: section.maybe("max_user_client_connections"),
+            query_timeout: section.maybe("query_timeout"),
+            query_wait_timeout: section.maybe("query_wait_timeout"),
+            client_idle_timeout: section.maybe("client_idle_timeout"),
+            idle_transaction_timeout: section.maybe("idle_transaction_timeout"),
+            transaction_timeout: section.maybe("transaction_timeout"),
         };
         Some((name.clone(), Arc::new(user)))
     });

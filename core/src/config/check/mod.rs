@@ -3,23 +3,23 @@
 //! Problems are noted in the context and reading goes on, so that all are found in one go; whatever
 //! cannot be read gets its default meanwhile.
 
+mod access;
 mod clusters;
 mod databases;
 mod plugins;
 mod tls;
 
-use std::{collections::BTreeMap, num::NonZero, path::Path, time::Duration};
+use std::{collections::BTreeMap, num::NonZero, time::Duration};
 
 use figment::value::Dict;
 
 use super::{
+    hba::Hba,
     keys::proxy,
     layer::Part,
     path::KeyPath,
     section::{Context, Section},
-    types::{AuthType, Config, Plugins, Secret},
-    userlist,
-    value::Words,
+    types::{Config, Plugins},
 };
 
 /// The whole configuration. It is good for nothing when the context has problems afterwards.
@@ -27,7 +27,6 @@ pub(super) fn config(context: &Context<'_>) -> Config {
     let top = top(context);
     let mut config = settings(&top);
     listening(&top, &config);
-    authentication(context, &top, &mut config);
     tls::check(&top, "client", &config.client_tls);
     tls::check(&top, "server", &config.server_tls);
     pools(&top, &config);
@@ -42,6 +41,7 @@ pub(super) fn config(context: &Context<'_>) -> Config {
     if let Some(clusters) = &clusters {
         config.clusters = clusters::clusters(context, clusters);
     }
+    access::read(context, &top, &mut config);
     config.users = table("users").map_or_else(BTreeMap::new, |users| databases::users(context, &users));
     config.plugins = table("plugins").map_or_else(Plugins::default, |plugins| plugins::plugins(context, &plugins));
     config
@@ -66,11 +66,17 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
 
         auth_type: top.value("auth_type"),
         auth_file: top.file("auth_file"),
+        auth_hba_file: top.file("auth_hba_file"),
+        auth_ident_file: top.file("auth_ident_file"),
+        auth_user: unless_empty(top.maybe("auth_user")),
+        auth_query: top.value("auth_query"),
+        auth_dbname: unless_empty(top.maybe("auth_dbname")),
         admin_users: top.value("admin_users"),
         stats_users: top.value("stats_users"),
         client_tls: tls::settings(top, "client"),
         server_tls: tls::settings(top, "server"),
         ignore_startup_parameters: top.value("ignore_startup_parameters"),
+        application_name_add_host: top.value("application_name_add_host"),
 
         pool_mode: top.value("pool_mode"),
         max_client_conn: top.value("max_client_conn"),
@@ -80,6 +86,8 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         reserve_pool_timeout: top.value("reserve_pool_timeout"),
         max_db_connections: top.value("max_db_connections"),
         max_user_connections: top.value("max_user_connections"),
+        max_db_client_connections: top.value("max_db_client_connections"),
+        max_user_client_connections: top.value("max_user_client_connections"),
         server_reset_query: top.value("server_reset_query"),
         server_reset_query_always: top.value("server_reset_query_always"),
         server_pin: top.value("server_pin"),
@@ -128,6 +136,7 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         users: BTreeMap::new(),
         plugins: Plugins::default(),
         secrets: BTreeMap::new(),
+        hba: Hba::default(),
     }
 }
 
@@ -147,6 +156,10 @@ fn check_query(text: String) -> Option<String> {
     }
 }
 
+fn unless_empty(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
 fn unless_zero(duration: Duration) -> Option<Duration> {
     Some(duration).filter(|duration| !duration.is_zero())
 }
@@ -156,28 +169,6 @@ fn listening(top: &Section<'_>, config: &Config) {
         let message = "nobody could connect: set `listen_addr` or `unix_socket_dir`";
         top.refuse("unix_socket_dir", message.to_owned());
     }
-}
-
-fn authentication(context: &Context<'_>, top: &Section<'_>, config: &mut Config) {
-    match &config.auth_file {
-        Some(file) => config.secrets = secrets(context, top, file),
-        // An `auth_type` or `auth_file` that is not accepted has been reported.
-        None if config.auth_type == AuthType::Trust || !top.is_accepted::<AuthType>("auth_type") => {}
-        None => {
-            let default = if top.raw("auth_type").is_none() { ", the default," } else { "" };
-            let word = config.auth_type.word();
-            top.refuse("auth_type", format!("`auth_type` {word:?}{default} needs `auth_file`, which is not set"));
-        }
-    }
-}
-
-fn secrets(context: &Context<'_>, top: &Section<'_>, file: &Path) -> BTreeMap<String, Secret> {
-    let Some(contents) = top.read("auth_file", file) else {
-        return BTreeMap::new();
-    };
-    let (secrets, problems) = userlist::parse(&file.display().to_string(), &contents);
-    context.problems.borrow_mut().extend(problems);
-    secrets
 }
 
 fn pools(top: &Section<'_>, config: &Config) {

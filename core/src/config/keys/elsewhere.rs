@@ -6,7 +6,6 @@ pub(in super::super) fn advice(section: &str, name: &str) -> Option<&'static str
     let list = match section {
         "" => TOP,
         "databases" => DATABASE,
-        "users" => USER,
         _ => return None,
     };
     list.iter().find(|(known, _)| *known == name).map(|(_, advice)| *advice)
@@ -20,12 +19,6 @@ const TOP: &[(&str, &str)] = &[
     ("howdah", "the keys stand at the top of the file, outside of any table"),
     ("pgbouncer", "the keys of [pgbouncer] stand at the top of the file, outside of any table"),
     ("peers", UNSUPPORTED),
-    ("application_name_add_host", UNSUPPORTED),
-    ("auth_dbname", UNSUPPORTED),
-    ("auth_hba_file", UNSUPPORTED),
-    ("auth_ident_file", UNSUPPORTED),
-    ("auth_query", UNSUPPORTED),
-    ("auth_user", UNSUPPORTED),
     ("autodb_idle_timeout", UNSUPPORTED),
     ("client_tls13_ciphers", "the TLS library's choice is used"),
     ("client_tls_ciphers", "the TLS library's choice is used"),
@@ -41,9 +34,7 @@ const TOP: &[(&str, &str)] = &[
     ("log_stats", "statistics are on the console and in the metrics"),
     ("logfile", FILES),
     ("login_notify_message", UNSUPPORTED),
-    ("max_db_client_connections", UNSUPPORTED),
     ("max_packet_size", "messages are passed on in pieces, of any size"),
-    ("max_user_client_connections", UNSUPPORTED),
     ("peer_id", UNSUPPORTED),
     ("pool_idle_timeout", UNSUPPORTED),
     ("pkt_buf", "buffers grow and shrink by themselves"),
@@ -71,24 +62,9 @@ const TOP: &[(&str, &str)] = &[
 const DATABASE: &[(&str, &str)] = &[
     ("host", "hosts are nodes of a cluster: [clusters.NAME] nodes = [{ name = \"n0\", host = \"…\" }]"),
     ("port", "ports belong to nodes of a cluster: [clusters.NAME] nodes = [{ name = \"n0\", port = … }]"),
-    ("auth_dbname", UNSUPPORTED),
-    ("auth_query", UNSUPPORTED),
-    ("auth_user", UNSUPPORTED),
     ("client_encoding", "clients set it themselves"),
     ("datestyle", "clients set it themselves"),
     ("timezone", "clients set it themselves"),
     ("load_balance_hosts", "a node's `weight` and the router policy decide"),
-    ("max_db_client_connections", UNSUPPORTED),
-    ("query_wait_timeout", "it is set for all databases, at the top of the file"),
-    ("server_lifetime", "it is set for all databases, at the top of the file"),
     ("target_session_attrs", "the router policy decides"),
-];
-
-const USER: &[(&str, &str)] = &[
-    ("client_idle_timeout", "it is set for all users, at the top of the file"),
-    ("idle_transaction_timeout", "it is set for all users, at the top of the file"),
-    ("query_timeout", "it is set for all users, at the top of the file"),
-    ("query_wait_timeout", "it is set for all users, at the top of the file"),
-    ("transaction_timeout", "it is set for all users, at the top of the file"),
-    ("max_user_client_connections", UNSUPPORTED),
 ];

@@ -56,13 +56,18 @@ const LISTENING: &[Key] = &[
         .restart(),
 ];
 
+/// Knows of passwords that have expired, and writes every schema.
+const AUTH_QUERY: &str = "SELECT rolname, CASE WHEN rolvaliduntil < pg_catalog.now() THEN NULL ELSE rolpassword END \
+    FROM pg_catalog.pg_authid WHERE rolname = $1 AND rolcanlogin";
+
 const ACCESS: &[Key] = &[
     Key::new(
         "auth_type",
         Kind::Choice(words::<AuthType>),
         "md5",
-        "How clients prove who they are. Everything but `trust` needs `auth_file`. `md5` asks for SCRAM when \
-         the user's secret is a SCRAM one; `plain` is another word for `password`.",
+        "How clients prove who they are. What asks for a password needs `auth_file` or `auth_user`. `md5` asks for \
+         SCRAM when the user's secret is a SCRAM one; `plain` is another word for `password`; `cert` is a certificate \
+         whose common name is the user's; `hba` is what `auth_hba_file` says.",
     )
     .shown(|c| c.auth_type.word().to_owned()),
     Key::unset(
@@ -72,6 +77,49 @@ const ACCESS: &[Key] = &[
         "Login names and secrets, one user a line: \"user\" \"password, md5 hash or SCRAM verifier\".",
     )
     .shown(|c| path(&c.auth_file)),
+    Key::unset(
+        "auth_hba_file",
+        Kind::File,
+        "pg_hba.conf",
+        "With `auth_type = \"hba\"`: who may come in from where and by which proof, in the format of pg_hba.conf; the \
+         first rule that applies decides. Kinds of connection: local, host, hostssl, hostnossl. Databases: names, all, \
+         sameuser, replication, @file. Users: names, all, @file. Addresses: all, address/length, address and mask. \
+         Methods: trust, reject, md5, scram-sha-256, password, cert, peer; the last two may have map=name.",
+    )
+    .shown(|c| path(&c.auth_hba_file)),
+    Key::unset(
+        "auth_ident_file",
+        Kind::File,
+        "pg_ident.conf",
+        "The maps that rules name: lines of map, system user, database user. A system user that begins with `/` is a \
+         regular expression, whose first group stands for \\1 in the database user; the database user may be all.",
+    )
+    .shown(|c| path(&c.auth_ident_file)),
+    Key::unset(
+        "auth_user",
+        Kind::Text,
+        "pgbouncer",
+        "Users that are not in `auth_file` are looked up on the primary as this user, with its secret from \
+         `auth_file`. Not set or empty: they are unknown.",
+    )
+    .shown(|c| c.auth_user.clone().unwrap_or_default()),
+    Key::new(
+        "auth_query",
+        Kind::Word,
+        AUTH_QUERY,
+        "How they are looked up: $1 is the user; the answer is one row of the user and its secret. No row: there is no \
+         such user. NULL for the secret: no password is right. It runs with an empty search_path, so write the schema \
+         of whatever is not in pg_catalog.",
+    )
+    .shown(|c| c.auth_query.clone()),
+    Key::unset(
+        "auth_dbname",
+        Kind::Text,
+        "postgres",
+        "The entry of [databases] where they are looked up. Not set or empty: the one that the client asks for, and \
+         nowhere for clients of the console.",
+    )
+    .shown(|c| c.auth_dbname.clone().unwrap_or_default()),
     Key::new("admin_users", Kind::List, "", "Users who may give commands on the console.")
         .shown(|c| c.admin_users.join(",")),
     Key::new("stats_users", Kind::List, "", "Users who may look at the console, but change nothing.")
@@ -80,9 +128,17 @@ const ACCESS: &[Key] = &[
         "ignore_startup_parameters",
         Kind::List,
         "",
-        "Parameters in a client's startup message that are dropped instead of being set on the server.",
+        "Parameters in a client's startup message that are dropped instead of being set on the server. `options` \
+         drops what its text sets, except parameters that PostgreSQL reports to clients.",
     )
     .shown(|c| c.ignore_startup_parameters.join(",")),
+    Key::new(
+        "application_name_add_host",
+        Kind::Flag,
+        "false",
+        "Add the client's address and port to the application_name that it starts with.",
+    )
+    .shown(|c| flag(c.application_name_add_host)),
     Key::new("max_client_conn", whole(1, MANY), "100", "The most clients at once.")
         .shown(|c| c.max_client_conn.to_string()),
 ];
@@ -100,8 +156,14 @@ const TLS: &[Key] = &[
         .shown(|c| path(&c.client_tls.key_file)),
     Key::unset("client_tls_cert_file", Kind::File, "server.crt", "Our certificate chain for clients, PEM.")
         .shown(|c| path(&c.client_tls.cert_file)),
-    Key::unset("client_tls_ca_file", Kind::File, "clients-ca.crt", "Authorities of the clients' certificates, PEM.")
-        .shown(|c| path(&c.client_tls.ca_file)),
+    Key::unset(
+        "client_tls_ca_file",
+        Kind::File,
+        "clients-ca.crt",
+        "Authorities of the clients' certificates, PEM. In modes that do not demand a certificate a client may still \
+         show one, and it must be good then.",
+    )
+    .shown(|c| path(&c.client_tls.ca_file)),
     Key::new(
         "server_tls_sslmode",
         Kind::Choice(words::<SslMode>),
@@ -157,6 +219,20 @@ const POOLS: &[Key] = &[
         "The most servers of one user on each node, whatever the database. 0: no limit. When it is reached, an idle server of another database makes way.",
     )
     .shown(|c| c.max_user_connections.to_string()),
+    Key::new(
+        "max_db_client_connections",
+        whole(0, MANY),
+        "0",
+        "The most clients of one database, whoever the user. 0: no limit.",
+    )
+    .shown(|c| c.max_db_client_connections.to_string()),
+    Key::new(
+        "max_user_client_connections",
+        whole(0, MANY),
+        "0",
+        "The most clients of one user, whatever the database. 0: no limit.",
+    )
+    .shown(|c| c.max_user_client_connections.to_string()),
 ];
 
 const SERVERS: &[Key] = &[

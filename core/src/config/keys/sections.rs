@@ -5,7 +5,7 @@ use super::{
         types::{OnFailure, PoolMode},
         value::words,
     },
-    Group, Key, Kind, Table, whole,
+    Group, Key, Kind, TIME, Table, whole,
 };
 
 /// The kinds of policies, which are the keys of `[plugins]`.
@@ -66,6 +66,22 @@ pub(in super::super) static DATABASE: Table = Table::new(
             Key::unset("reserve_pool_size", whole(0, 1_000_000), "0", "Instead of the general `reserve_pool_size`."),
             Key::unset("max_db_connections", whole(0, 1_000_000), "0", "Instead of the general `max_db_connections`."),
             Key::unset(
+                "max_db_client_connections",
+                whole(0, 1_000_000),
+                "0",
+                "Instead of the general `max_db_client_connections`.",
+            ),
+            Key::unset("server_lifetime", TIME, "3600", "Instead of the general `server_lifetime`."),
+            Key::unset("query_wait_timeout", TIME, "120", "Instead of the general `query_wait_timeout`."),
+            Key::unset("auth_user", Kind::Word, "pgbouncer", "Instead of the general `auth_user`."),
+            Key::unset(
+                "auth_query",
+                Kind::Word,
+                "SELECT * FROM pgbouncer.user_lookup($1)",
+                "Instead of the general `auth_query`.",
+            ),
+            Key::unset("auth_dbname", Kind::Word, "postgres", "Instead of the general `auth_dbname`."),
+            Key::unset(
                 "connect_query",
                 Kind::Word,
                 "SET ROLE app",
@@ -105,6 +121,22 @@ pub(in super::super) static USER: Table = Table::new(
                 "0",
                 "Instead of the general `max_user_connections`.",
             ),
+            Key::unset(
+                "max_user_client_connections",
+                whole(0, 1_000_000),
+                "0",
+                "Instead of the general `max_user_client_connections`.",
+            ),
+            Key::unset("query_timeout", TIME, "0", "Instead of the general `query_timeout`."),
+            Key::unset(
+                "query_wait_timeout",
+                TIME,
+                "120",
+                "Instead of the database's and the general `query_wait_timeout`.",
+            ),
+            Key::unset("client_idle_timeout", TIME, "0", "Instead of the general `client_idle_timeout`."),
+            Key::unset("idle_transaction_timeout", TIME, "0", "Instead of the general `idle_transaction_timeout`."),
+            Key::unset("transaction_timeout", TIME, "0", "Instead of the general `transaction_timeout`."),
         ],
     }],
 );

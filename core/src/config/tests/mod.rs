@@ -1,5 +1,6 @@
 //! The whole way, from texts to a configuration or to the list of what is wrong.
 
+mod access;
 mod problems;
 mod tables;
 mod values;

@@ -207,11 +207,24 @@ fn databases_and_users_take_their_own_limits() {
     let text = with_tables("")
         + r#"
 app = { dbname = "a", user = "u", password = "p", pool_mode = "transaction", pool_size = 9, min_pool_size = 1, reserve_pool_size = 2, max_db_connections = 30, connect_query = "SET x = 1" }
+[databases.more]
+max_db_client_connections = 31
+server_lifetime = 60
+query_wait_timeout = "2min"
+auth_user = "asker"
+auth_query = "SELECT $1, $1"
+auth_dbname = "app"
 [users.ann]
 pool_mode = "session"
 pool_size = 4
 reserve_pool_size = 1
 max_user_connections = 7
+max_user_client_connections = 8
+query_timeout = 1
+query_wait_timeout = 2
+client_idle_timeout = 3
+idle_transaction_timeout = 4
+transaction_timeout = 5
 "#;
     let config = given(&text).config();
 
@@ -226,13 +239,32 @@ max_user_connections = 7
         reserve_pool_size: Some(2),
         max_db_connections: Some(30),
         connect_query: Some("SET x = 1".into()),
+        ..Database::default()
     };
     assert_eq!(*config.databases["app"], expected);
+    let seconds = |count| Some(Duration::from_secs(count));
+    let expected = Database {
+        cluster: "main".into(),
+        max_db_client_connections: Some(31),
+        server_lifetime: seconds(60),
+        query_wait_timeout: seconds(120),
+        auth_user: Some("asker".into()),
+        auth_query: Some("SELECT $1, $1".into()),
+        auth_dbname: Some("app".into()),
+        ..Database::default()
+    };
+    assert_eq!(*config.databases["more"], expected);
     let expected = User {
         pool_mode: Some(PoolMode::Session),
         pool_size: Some(4),
         reserve_pool_size: Some(1),
         max_user_connections: Some(7),
+        max_user_client_connections: Some(8),
+        query_timeout: seconds(1),
+        query_wait_timeout: seconds(2),
+        client_idle_timeout: seconds(3),
+        idle_transaction_timeout: seconds(4),
+        transaction_timeout: seconds(5),
     };
     assert_eq!(*config.users["ann"], expected);
 }

@@ -62,6 +62,29 @@ GDAWgBQ3yeEj4BYYFg+jRV5Onz+8xOg5azAPBgNVHRMBAf8EBTADAQH/MAUGAytl
 cANBAI2ifvNoqJgeKLgjfoYgBg6L33btmPX5gVs6Mb1RCLEIgkTBulaudwafWk96
 H3Ew4/ixtwxrgqoVYjhIt2aonAQ=
 -----END CERTIFICATE-----";
+const TWO_COMMON_NAMES: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBjzCCATWgAwIBAgIUPt1qmURCUbKMgcWZ/QZ/I9M64AowCgYIKoZIzj0EAwIw
+HDEMMAoGA1UEAwwDYW5uMQwwCgYDVQQDDANib2IwIBcNMjYxMTI2MTEyMzA5WhgP
+MjEyNjExMDIxMTIzMDlaMBwxDDAKBgNVBAMMA2FubjEMMAoGA1UEAwwDYm9iMFkw
+EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEsQeUXXVm/9hlwrG39jNQBQ+dieUN3wdu
+4ZzCC18lfn0c5AZFaAuKIKM/T8iv8MHwQckFg4nnIrOlt9zni/k9i6NTMFEwHQYD
+VR0OBBYEFL65JF1VH7bOZAoaTopJSj4DROxFMB8GA1UdIwQYMBaAFL65JF1VH7bO
+ZAoaTopJSj4DROxFMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIh
+AK1Y4+pCDS+DjKHi+MM0IEjJl8vfR7633iB7axnR5XFaAiBNwwDr84fxo2FiKAcX
+LZvKcPPof0ZCqsS2DqQsfieEyQ==
+-----END CERTIFICATE-----";
+const NO_COMMON_NAME: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBeTCCAR+gAwIBAgIUTMIIPirhgEztOHwQLQoA/KcY03swCgYIKoZIzj0EAwIw
+ETEPMA0GA1UECgwGbm9ib2R5MCAXDTI2MTEyNjExMjMwOVoYDzIxMjYxMTAyMTEy
+MzA5WjARMQ8wDQYDVQQKDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AATQW1i4REHbq8LUivvWWNaq6Xm37mqWHKgSuLeGHwdWr3CBfeT19qHh3Xflo205
+iG7Bd6QND1KOSsElOcqtX0KNo1MwUTAdBgNVHQ4EFgQUBoIAc/DhgE5drBs7IUxk
+2DmshW8wHwYDVR0jBBgwFoAUBoIAc/DhgE5drBs7IUxk2DmshW8wDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEApzix17x7FsM/LKNJckeQ1Y5Yz4wY
+HEX2aCrblm7xyu8CICuFo6ufL/lBXN0WQqajFIOuhV8duPMePVrL4LSUy5QM
+-----END CERTIFICATE-----";
 
 fn der(pem: &str) -> Vec<u8> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
@@ -81,6 +104,39 @@ fn scram_binds_to_the_hash_that_the_certificate_is_signed_with() {
 fn a_subject_is_written_as_rfc_4514_has_it() {
     assert_eq!(subject(&der(RSA_PSS_SHA384)).as_deref(), Some(r"CN=pss,O=Example\, Inc."));
     assert_eq!(subject(b"not a certificate"), None);
+}
+
+/// The certificate of `sha256`, with this type of text and this text as its subject's common name.
+fn named(tag: u8, name: &[u8; 6]) -> Vec<u8> {
+    let mut der = der(EC_SHA256);
+    // The issuer's name comes first.
+    let at = der.windows(8).rposition(|bytes| bytes == b"\x0c\x06sha256").unwrap();
+    der[at] = tag;
+    der[at + 2..at + 8].copy_from_slice(name);
+    der
+}
+
+#[test]
+fn a_common_name_counts_when_there_is_one_and_nobody_can_misread_it() {
+    let (utf8, printable, ia5, teletex, bmp) = (0x0c, 0x13, 0x16, 0x14, 0x1e);
+    assert_eq!(common_name(&der(EC_SHA256)).as_deref(), Some("sha256"));
+    assert_eq!(common_name(&der(RSA_PSS_SHA384)).as_deref(), Some("pss"));
+    assert_eq!(common_name(&der(TWO_COMMON_NAMES)), None);
+    assert_eq!(common_name(&der(NO_COMMON_NAME)), None);
+    for (tag, name, read) in [
+        (utf8, b"an\xc3\xa4na", Some("anäna")),
+        (printable, b"annann", Some("annann")),
+        (ia5, b"annann", Some("annann")),
+        (teletex, b"annann", Some("annann")),
+        (teletex, b"an\xc3\xa4na", None),
+        (bmp, b"\0a\0n\0n", None),
+        (utf8, b"ann\0xy", None),
+        (ia5, b"ann\0xy", None),
+        (utf8, b"ann\xff\xff\xff", None),
+    ] {
+        assert_eq!(common_name(&named(tag, name)).as_deref(), read, "{tag}: {name:?}");
+    }
+    assert_eq!(common_name(b"not a certificate"), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who comes in, by which proof and as whom; and what others have got wrong about it.
 
 mod hba;
+mod looked_up;
 mod passed_through;
 
 use std::{fs, sync::OnceLock};

@@ -168,10 +168,9 @@ impl Desk {
         let new = make(&self.engine, &mut self.clusters, config, number, cause);
         let new = Arc::new(new.map_err(|error| with_causes(&error))?);
         self.follow(&new);
-        let target_of = |config: &Config, entry: &config::Database, database: &str, user: &str, node| {
-            new.target(config, entry, database, user, node, None)
-        };
-        self.shared.registry.reconfigure(&new.config, &target_of);
+        self.shared.registry.reconfigure(&new.config, &|config, entry, database, user, node, shown| {
+            new.target(config, entry, database, user, node, shown)
+        });
         self.shared.generation.store(Arc::clone(&new));
         let mut history = self.shared.history.lock().expect("nothing panics while it holds the history");
         history.push_back(Arc::clone(&new));

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod app;
 pub mod ask;
 pub mod auth;
+pub mod auth_query;
 pub mod client;
 pub mod clock;
 pub mod conductor;

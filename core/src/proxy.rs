@@ -9,7 +9,8 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    client::{ClientHello, Greeted, HandshakeContext, Refusal, handshake},
+    auth_query::AuthQuery,
+    client::{ClientHello, Greeted, HandshakeContext, Lookup, Refusal, handshake},
     generation::Generation,
     net::{
         listener::Listener,
@@ -54,11 +55,12 @@ async fn greet(worker: Rc<Worker>, stream: Stream) {
     let counted = shared.clients.admit(generation.config.max_client_conn);
     let refusal = refusal(&worker, counted);
     let secrets = generation.config.auth_file.is_some().then_some(&*generation.secrets);
+    let lookup = AuthQuery::new(&shared.lookups, &generation, worker.id);
     let context = HandshakeContext {
         auth_type: generation.config.auth_type,
         hba: &generation.config.hba,
         secrets,
-        lookup: None,
+        lookup: lookup.as_ref().map(|lookup| lookup as &dyn Lookup),
         admin_users: &generation.config.admin_users,
         stats_users: &generation.config.stats_users,
         ignored: &generation.config.ignore_startup_parameters,

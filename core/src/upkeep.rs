@@ -31,6 +31,9 @@ pub async fn upkeep(worker: Rc<Worker>) {
         if now >= servers_at {
             servers_at = now + SERVERS_EVERY;
             count(&worker, now, config.stats_period);
+            if worker.id == 0 {
+                worker.shared.lookups.close_idle();
+            }
             for set in worker.shared.registry.sets() {
                 let in_use = set.shared.clients.load(Relaxed) > 0;
                 for pool in &set.pools {

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use self::inquiry::Inquiries;
 use crate::{
+    auth_query::Lookups,
     generation::{Generation, last_catalog::LastCatalog},
     operate::Commands,
     pool::Registry,
@@ -36,6 +37,8 @@ pub struct Shared {
     pub registry: Registry,
     /// All clients.
     pub clients: Clients,
+    /// What has been found of users that are not in the `auth_file`.
+    pub lookups: Lookups,
     /// Shapes that some worker has parsed.
     pub shapes: Arc<SharedShapes>,
     /// The way to the control plane.
@@ -77,6 +80,7 @@ impl Shared {
             generation: ArcSwap::new(first),
             registry: Registry::default(),
             clients: Clients::default(),
+            lookups: Lookups::default(),
             shapes: Arc::default(),
             commands,
             shutdown,

@@ -43,3 +43,17 @@ fn a_verifier_alone_opens_nothing() {
 
     assert!(told.contains("no client has shown"), "{told}");
 }
+
+#[test]
+fn what_one_user_has_shown_is_not_shown_in_anothers_name() {
+    sql("CREATE ROLE forced LOGIN PASSWORD 'right'; CREATE ROLE forces LOGIN PASSWORD 'right'");
+    let proxy = proxy("password", |config| {
+        let config = config.set("auth_user", "\"asker\"");
+        config.databases("[databases]\n\"*\" = {}\nforced = { dbname = \"postgres\", user = \"forced\" }\n")
+    });
+
+    // Both have the same password, so that only this keeps them apart.
+    let told = refusal(proxy.client().database("forced").user("forces", "right").ask("SELECT current_user"));
+
+    assert!(told.contains("no suitable secret for user \"forced\""), "{told}");
+}

@@ -132,10 +132,12 @@ pub(super) fn context(shared: &Arc<Shared>) -> Context {
 /// The pools of a user of a database.
 pub(super) fn pools(shared: &Shared, database: &str, user: &str) -> Arc<PoolSet> {
     let generation = shared.generation.load_full();
-    let target = |config: &Config, entry: &Database, database: &str, user: &str, node| {
-        generation.target(config, entry, database, user, node, None)
-    };
-    shared.registry.set(&generation.config, database, user, &target).expect("the configuration has every database")
+    shared
+        .registry
+        .set(&generation.config, database, user, None, &|config, entry, database, user, node, shown| {
+            generation.target(config, entry, database, user, node, shown)
+        })
+        .expect("the configuration has every database")
 }
 
 /// A client that is connected and does nothing.

@@ -71,7 +71,7 @@ pub trait CatalogSource: Send + Sync {
 
 impl Generation {
     /// How servers of a pool are reached and entered. `shown` is what the client has shown of its
-    /// own secret; it is used when neither the database nor the `auth_file` has one.
+    /// own secret, or what was looked up; it is used when neither the database nor the `auth_file` has one.
     pub fn target(
         &self,
         config: &Config,
@@ -104,6 +104,16 @@ impl Generation {
             socket: SocketOptions::from(config),
             parameters: Arc::from([]),
         }
+    }
+
+    /// How a node is entered to look up users: as `auth_user`, whomever the database logs in otherwise.
+    pub fn lookup_target(&self, entry: &Database, database: &str, auth_user: &str, node: NodeId) -> ServerTarget {
+        let is_own = entry.user.as_deref() == Some(auth_user);
+        let password = entry.password.clone().filter(|_| is_own);
+        let entry = Database { user: None, password, ..entry.clone() };
+        let target = self.target(&self.config, &entry, database, auth_user, node, None);
+        let parameters = [("application_name", "howdah auth_query"), ("client_encoding", "UTF8")];
+        ServerTarget { parameters: parameters.map(|(name, value)| (name.into(), value.into())).into(), ..target }
     }
 
     /// TLS towards servers, by the configuration.

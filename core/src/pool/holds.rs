@@ -145,6 +145,7 @@ impl super::registry::Tables {
 mod tests {
     use super::*;
     use crate::{
+        auth::Secret,
         config::{Cluster, Config, Database, Node, SslMode},
         id::NodeId,
         net::stream::SocketOptions,
@@ -167,7 +168,7 @@ mod tests {
         config
     }
 
-    fn target(_: &Config, _: &Database, database: &str, user: &str, _: NodeId) -> ServerTarget {
+    fn target(_: &Config, _: &Database, database: &str, user: &str, _: NodeId, _: Option<&Secret>) -> ServerTarget {
         ServerTarget {
             node: "n0".into(),
             host: "127.0.0.1".into(),
@@ -185,10 +186,10 @@ mod tests {
     #[test]
     fn a_pause_holds_for_pools_that_come_later() {
         let (registry, config) = (Registry::default(), config());
-        let before = registry.set(&config, "a", "u", &target).unwrap();
+        let before = registry.set(&config, "a", "u", None, &target).unwrap();
         registry.pause(Some("a")).unwrap();
-        let after = registry.set(&config, "a", "v", &target).unwrap();
-        let other = registry.set(&config, "b", "u", &target).unwrap();
+        let after = registry.set(&config, "a", "v", None, &target).unwrap();
+        let other = registry.set(&config, "b", "u", None, &target).unwrap();
 
         assert!(before.pools[0].is_paused() && after.pools[0].is_paused());
         assert!(!other.pools[0].is_paused());
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn everything_goes_on_but_what_is_paused_by_name() {
         let (registry, config) = (Registry::default(), config());
-        let set = registry.set(&config, "a", "u", &target).unwrap();
+        let set = registry.set(&config, "a", "u", None, &target).unwrap();
         registry.pause(Some("a")).unwrap();
         registry.pause(None).unwrap();
 
@@ -211,7 +212,7 @@ mod tests {
     fn a_disabled_database_is_so_for_every_user() {
         let (registry, config) = (Registry::default(), config());
         let is_disabled = |user| {
-            let set = registry.set(&config, "a", user, &target).unwrap();
+            let set = registry.set(&config, "a", user, None, &target).unwrap();
             set.shared.disabled.load(std::sync::atomic::Ordering::Relaxed)
         };
         assert!(!is_disabled("u"));

@@ -224,6 +224,11 @@ impl Pool {
         self.limits.store(Arc::new(limits));
     }
 
+    /// Takes a target that differs in its secret; servers that are open stay.
+    pub(super) fn retarget(&self, target: ServerTarget) {
+        self.target.store(Arc::new(target));
+    }
+
     /// How many servers clients have right now.
     #[inline]
     pub fn busy(&self) -> u32 {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Ledger, Pool, PoolLimits, Quota, holds::Holds};
 use crate::{
+    auth::Secret,
     config::{Config, Database, PoolMode},
     facts::NodeFacts,
     id::{NodeId, PoolKey},
@@ -53,6 +54,8 @@ pub struct SetShared {
     recalls_sequences: AtomicBool,
     /// When the last transaction that wrote had ended.
     last_write: Mutex<Option<Instant>>,
+    /// What the last client has shown of the user's secret, or what was looked up.
+    shown: Mutex<Option<Secret>>,
     /// By the settings a client asks for: the canonical settings, and what it is told at login.
     welcomes: Mutex<HashMap<Settings, Welcome>>,
 }
@@ -125,6 +128,20 @@ impl SetShared {
         self.welcomes().clear();
     }
 
+    /// Keeps what is known of the user's secret since the last login; whether that is something else than before.
+    fn note_shown(&self, secret: Option<&Secret>) -> bool {
+        let mut shown = self.shown.lock().expect("nothing panics while it holds the secret");
+        let is_new = secret.is_some() && shown.as_ref() != secret;
+        if is_new {
+            *shown = secret.cloned();
+        }
+        is_new
+    }
+
+    fn shown(&self) -> Option<Secret> {
+        self.shown.lock().expect("nothing panics while it holds the secret").clone()
+    }
+
     fn welcomes(&self) -> MutexGuard<'_, HashMap<Settings, Welcome>> {
         self.welcomes.lock().expect("nothing panics while it holds the table")
     }
@@ -140,10 +157,27 @@ impl PoolSet {
             _ => self.pools.iter().find(|pool| pool.key.node == node.name),
         }
     }
+
+    /// Has servers that are opened from now on entered with what is known of the user's secret now.
+    fn renew_targets(&self, config: &Config, entry: &Database, target_of: &TargetOf<'_>) {
+        let shown = self.shared.shown();
+        for (at, pool) in self.pools.iter().enumerate() {
+            let target = target_of(config, entry, &self.database, &self.user, node_id(at), shown.as_ref());
+            // Another generation may number the nodes otherwise; it brings its own targets.
+            if target.node == pool.key.node {
+                pool.retarget(target);
+            }
+        }
+    }
 }
 
-/// How a pool reaches a node; the application gives it because it knows TLS and secrets.
-pub type TargetOf<'a> = dyn Fn(&Config, &Database, &str, &str, NodeId) -> ServerTarget + 'a;
+/// How a pool reaches a node; the application gives it because it knows TLS and secrets. The last argument is what
+/// clients have shown of the user's secret.
+pub type TargetOf<'a> = dyn Fn(&Config, &Database, &str, &str, NodeId, Option<&Secret>) -> ServerTarget + 'a;
+
+fn node_id(at: usize) -> NodeId {
+    NodeId(u16::try_from(at).expect("a cluster has fewer nodes than that"))
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Tables {
@@ -174,21 +208,32 @@ pub struct Registry {
 pub struct NoSuchDatabase(pub String);
 
 impl Registry {
-    /// The pools of a (database, user), made when they are first asked for.
+    /// The pools of a (database, user), made when they are first asked for. `shown` is what is known of the user's
+    /// secret since this login.
     pub fn set(
         &self,
         config: &Config,
         database: &str,
         user: &str,
+        shown: Option<&Secret>,
         target_of: &TargetOf<'_>,
     ) -> Result<Arc<PoolSet>, NoSuchDatabase> {
         let mut tables = self.lock();
         let key = (Arc::from(database), Arc::from(user));
+        let entry = database_entry(config, database);
         if let Some(set) = tables.sets.get(&key) {
+            if set.shared.note_shown(shown)
+                && let Some(entry) = entry
+            {
+                set.renew_targets(config, &entry, target_of);
+            }
             return Ok(Arc::clone(set));
         }
-        let entry = database_entry(config, database).ok_or_else(|| NoSuchDatabase(database.to_owned()))?;
-        let set = Arc::new(tables.build(config, &entry, key.clone(), None, target_of));
+        let entry = entry.ok_or_else(|| NoSuchDatabase(database.to_owned()))?;
+        let shared = Arc::<SetShared>::default();
+        shared.note_shown(shown);
+        let stats = Arc::new(Stats::new(config.workers));
+        let set = Arc::new(tables.build(config, &entry, key.clone(), (shared, stats), target_of));
         tables.sets.insert(key, Arc::clone(&set));
         Ok(set)
     }
@@ -201,7 +246,8 @@ impl Registry {
         let mut kept = Vec::new();
         for (key, set) in old {
             let Some(entry) = database_entry(config, &key.0) else { continue };
-            let built = Arc::new(tables.build(config, &entry, key.clone(), Some(&set), target_of));
+            let kept_over = (Arc::clone(&set.shared), Arc::clone(&set.stats));
+            let built = Arc::new(tables.build(config, &entry, key.clone(), kept_over, target_of));
             kept.extend(built.pools.iter().map(|pool| pool.key.clone()));
             tables.sets.insert(key, built);
         }
@@ -254,21 +300,20 @@ impl Tables {
         config: &Config,
         entry: &Database,
         (database, user): (Arc<str>, Arc<str>),
-        before: Option<&PoolSet>,
+        (shared, stats): (Arc<SetShared>, Arc<Stats>),
         target_of: &TargetOf<'_>,
     ) -> PoolSet {
         let limits = limits_of(config, entry, &user);
         let nodes = config.clusters.get(&*entry.cluster).map(|cluster| cluster.nodes.as_slice()).unwrap_or_default();
+        let shown = shared.shown();
         let pools = nodes.iter().enumerate().map(|(at, node)| {
-            let id = NodeId(u16::try_from(at).expect("a cluster has fewer nodes than that"));
-            let target = target_of(config, entry, &database, &user, id);
+            let target = target_of(config, entry, &database, &user, node_id(at), shown.as_ref());
             let key =
                 PoolKey { database: Arc::clone(&database), user: Arc::clone(&user), node: Arc::clone(&node.name) };
             self.pool(config, entry, key, target, limits.clone())
         });
         let pools: Box<[_]> = pools.collect();
         let user_mode = config.users.get(&*user).and_then(|user| user.pool_mode);
-        let shared = before.map(|set| Arc::clone(&set.shared)).unwrap_or_default();
         shared.forget_welcomes();
         shared.disabled.store(self.holds.disables(&database), Relaxed);
         PoolSet {
@@ -278,7 +323,7 @@ impl Tables {
             cluster: Arc::clone(&entry.cluster),
             mode: user_mode.or(entry.pool_mode).unwrap_or(config.pool_mode),
             pools,
-            stats: before.map(|set| Arc::clone(&set.stats)).unwrap_or_else(|| Arc::new(Stats::new(config.workers))),
+            stats,
             shared,
         }
     }
@@ -339,3 +384,6 @@ fn limits_of(config: &Config, entry: &Database, user: &str) -> PoolLimits {
         connect_query: entry.connect_query.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
-//! A connection of our own to a node: simple queries, text rows, one at a time.
+//! A connection of our own to a node: queries, text rows, one request at a time.
 //!
-//! The monitor, the catalog's reader and cluster actions use it. It also hears what the server says
+//! The monitor, the catalog's reader, the look-up of users and cluster actions use it. It also hears what the server says
 //! unasked: a changed setting (`in_hot_standby` tells of a promotion), a shutdown.
 
 use std::{collections::BTreeMap, io, str::FromStr};
@@ -134,12 +134,29 @@ impl ControlSession {
 
     /// The rows of each statement in `sql` by itself.
     pub async fn query_each(&mut self, sql: &str) -> Result<Vec<Vec<Row>>, QueryError> {
+        let mut out = Vec::with_capacity(sql.len() + 6);
+        ask::query(&mut out, sql);
+        self.exchange(out).await
+    }
+
+    /// The rows of each statement with its parameters, which travel apart from it. All are one transaction.
+    ///
+    /// As for [`query`](Self::query) when this is dropped midway.
+    pub async fn query_with(&mut self, statements: &[(&str, &[&str])]) -> Result<Vec<Vec<Row>>, QueryError> {
+        let mut out = Vec::new();
+        for (sql, parameters) in statements {
+            ask::statement(&mut out, sql, parameters);
+        }
+        ask::sync(&mut out);
+        self.exchange(out).await
+    }
+
+    /// Sends requests that end in one ReadyForQuery.
+    async fn exchange(&mut self, mut requests: Vec<u8>) -> Result<Vec<Vec<Row>>, QueryError> {
         if std::mem::replace(&mut self.busy, true) {
             return Err(QueryError::OutOfStep);
         }
-        let mut out = Vec::with_capacity(sql.len() + 6);
-        ask::query(&mut out, sql);
-        send(&mut self.stream, &mut out).await?;
+        send(&mut self.stream, &mut requests).await?;
         let answer = self.answer().await;
         // Only a session that has seen its ReadyForQuery may be asked again.
         self.busy = !matches!(answer, Ok(_) | Err(QueryError::Server(_)));

@@ -70,9 +70,13 @@ async fn prepare(worker: &Worker, generation: &Generation, hello: &ClientHello) 
     let set = worker
         .shared
         .registry
-        .set(&generation.config, &hello.database, &hello.user, &|config, entry, database, user, node| {
-            generation.target(config, entry, database, user, node, hello.secret.as_ref())
-        })
+        .set(
+            &generation.config,
+            &hello.database,
+            &hello.user,
+            hello.secret.as_ref(),
+            &|config, entry, database, user, node, shown| generation.target(config, entry, database, user, node, shown),
+        )
         .map_err(|error| TurnedAway::new(SqlState::INVALID_CATALOG_NAME, error.to_string()))?;
     if set.shared.disabled.load(Relaxed) {
         let message = format!("database \"{}\" does not allow connections", hello.database);

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use pgwire::messages::{
     cancel::CancelRequest,
+    extendedquery::{Bind, Execute, Parse, Sync},
     simplequery::Query,
     startup::{Password, SASLInitialResponse, SASLResponse, SecretKey, SslRequest, Startup},
     terminate::Terminate,
@@ -56,6 +57,19 @@ pub fn sasl_response(out: &mut Vec<u8>, message: &[u8]) {
 /// A simple query.
 pub fn query(out: &mut Vec<u8>, sql: &str) {
     put(out, &Query::new(text(sql)));
+}
+
+/// A statement with its parameters, as text: Parse, Bind and Execute without names.
+pub fn statement(out: &mut Vec<u8>, sql: &str, parameters: &[&str]) {
+    let values = parameters.iter().map(|value| Some(Bytes::copy_from_slice(value.as_bytes())));
+    put(out, &Parse::new(None, text(sql), Vec::new()));
+    put(out, &Bind::new(None, None, Vec::new(), values.collect(), Vec::new()));
+    put(out, &Execute::new(None, 0));
+}
+
+/// The end of a batch of statements.
+pub fn sync(out: &mut Vec<u8>) {
+    put(out, &Sync::new());
 }
 
 /// Goodbye.

@@ -3,6 +3,7 @@
 mod hba;
 mod looked_up;
 mod passed_through;
+mod settings;
 
 use std::{fs, sync::OnceLock};
 

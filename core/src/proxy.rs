@@ -106,10 +106,11 @@ async fn start_session(worker: Rc<Worker>, generation: Arc<Generation>, hello: B
     let shared = Arc::clone(&worker.shared);
     if hello.console.is_some() {
         crate::admin::serve(worker, *hello).await;
-    } else if let Some(session) = Box::pin(start::start(worker, generation, hello)).await {
+    } else if let Some((session, places)) = Box::pin(start::start(worker, generation, hello)).await {
         tokio::task::spawn_local(async move {
             let info = Arc::clone(session.info());
             let ended = session.serve().await;
+            drop(places);
             log_end(&shared, &info, &ended);
             shared.clients.dismiss();
             shared.client_left.notify_waiters();

@@ -94,6 +94,8 @@ fn pools(shared: &Shared, config: &Config, database: &str, user: &str) -> Result
         pools: Box::default(),
         stats: Arc::new(Stats::new(1)),
         shared: Arc::new(SetShared::default()),
+        database_clients: Arc::default(),
+        user_clients: Arc::default(),
     }))
 }
 

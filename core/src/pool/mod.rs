@@ -5,9 +5,10 @@
 //! order. A worker prefers servers of its own; one that is starved takes an idle one from another.
 //!
 //! [`checkout`] is the way in, [`Lease`] the way back, [`opening`] gets what is missing, within each
-//! [`quota`], [`upkeep`] closes what is too old, [`holds`] is what operators order.
+//! [`quota`], [`upkeep`] closes what is too old, [`clients`] bounds those who come, [`holds`] is what operators order.
 
 pub mod checkout;
+pub mod clients;
 pub mod holds;
 pub mod quota;
 pub mod registry;

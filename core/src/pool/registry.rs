@@ -10,7 +10,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Ledger, Pool, PoolLimits, Quota, holds::Holds};
+use super::{
+    Ledger, Pool, PoolLimits, Quota,
+    clients::{ClientQuota, ClientQuotas, Place},
+    holds::Holds,
+};
 use crate::{
     auth::Secret,
     config::{Config, Database, PoolMode},
@@ -39,7 +43,16 @@ pub struct PoolSet {
     pub stats: Arc<Stats>,
     /// What is common to all generations of it.
     pub shared: Arc<SetShared>,
+    /// The clients of its database, whoever they are.
+    pub database_clients: Arc<ClientQuota>,
+    /// The clients of its user, whatever they want.
+    pub user_clients: Arc<ClientQuota>,
 }
+
+/// Why a client may not have a place; the key that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no more connections allowed ({0})")]
+pub struct NoPlace(pub &'static str);
 
 /// What carries over between generations of a [`PoolSet`].
 #[derive(Debug, Default)]
@@ -158,6 +171,13 @@ impl PoolSet {
         }
     }
 
+    /// A client's place within `max_db_client_connections` and `max_user_client_connections`.
+    pub fn admit(&self) -> Result<[Place; 2], NoPlace> {
+        let of_database = self.database_clients.place().ok_or(NoPlace("max_db_client_connections"))?;
+        let of_user = self.user_clients.place().ok_or(NoPlace("max_user_client_connections"))?;
+        Ok([of_database, of_user])
+    }
+
     /// Has servers that are opened from now on entered with what is known of the user's secret now.
     fn renew_targets(&self, config: &Config, entry: &Database, target_of: &TargetOf<'_>) {
         let shown = self.shared.shown();
@@ -186,6 +206,8 @@ pub(super) struct Tables {
     pub(super) holds: Holds,
     /// By the name of the node.
     quotas: HashMap<Arc<str>, NodeQuotas>,
+    database_clients: ClientQuotas,
+    user_clients: ClientQuotas,
 }
 
 /// What bounds the servers of one node. Quotas outlive generations, as the servers do that they count.
@@ -313,7 +335,12 @@ impl Tables {
             self.pool(config, entry, key, target, limits.clone())
         });
         let pools: Box<[_]> = pools.collect();
-        let user_mode = config.users.get(&*user).and_then(|user| user.pool_mode);
+        let of_user = config.users.get(&*user);
+        let user_mode = of_user.and_then(|user| user.pool_mode);
+        let user_max = of_user.and_then(|user| user.max_user_client_connections);
+        let user_clients = self.user_clients.of(&user, user_max.unwrap_or(config.max_user_client_connections));
+        let database_max = entry.max_db_client_connections.unwrap_or(config.max_db_client_connections);
+        let database_clients = self.database_clients.of(&database, database_max);
         shared.forget_welcomes();
         shared.disabled.store(self.holds.disables(&database), Relaxed);
         PoolSet {
@@ -325,6 +352,8 @@ impl Tables {
             pools,
             stats,
             shared,
+            database_clients,
+            user_clients,
         }
     }
 
@@ -373,10 +402,13 @@ fn limits_of(config: &Config, entry: &Database, user: &str) -> PoolLimits {
             .or(entry.reserve_pool_size)
             .unwrap_or(config.reserve_pool_size),
         reserve_timeout: config.reserve_pool_timeout,
-        wait_timeout: config.query_wait_timeout,
+        wait_timeout: user
+            .and_then(|user| user.query_wait_timeout)
+            .or(entry.query_wait_timeout)
+            .unwrap_or(config.query_wait_timeout),
         wait_notify: config.query_wait_notify,
         login_retry: config.server_login_retry,
-        lifetime: config.server_lifetime,
+        lifetime: entry.server_lifetime.unwrap_or(config.server_lifetime),
         idle_timeout: config.server_idle_timeout,
         check_delay: config.server_check_delay,
         check_query: config.server_check_query.clone(),

@@ -21,7 +21,7 @@ use crate::{
     id::NodeId,
     net::stream::{PeerAddr, Stream},
     plugin::{Admission, input::SessionAttributes},
-    pool::{PoolSet, registry::Welcome},
+    pool::{PoolSet, clients::Place, registry::Welcome},
     server::{RunError, settings::Settings},
     wire::{
         reply::{self, Severity},
@@ -42,8 +42,12 @@ impl TurnedAway {
     }
 }
 
-/// Starts the session of a client, or tells the client why not.
-pub async fn start(worker: Rc<Worker>, generation: Arc<Generation>, hello: Box<ClientHello>) -> Option<Session> {
+/// Starts the session of a client, or tells the client why not. The client's places are given up when it has left.
+pub async fn start(
+    worker: Rc<Worker>,
+    generation: Arc<Generation>,
+    hello: Box<ClientHello>,
+) -> Option<(Session, [Place; 2])> {
     let mut hello = *hello;
     match prepare(&worker, &generation, &hello).await {
         Ok(ready) => enter(worker, &generation, hello, ready).await,
@@ -61,6 +65,7 @@ struct Ready {
     cluster: Arc<ClusterRuntime>,
     welcome: Welcome,
     attributes: Arc<SessionAttributes>,
+    places: [Place; 2],
 }
 
 async fn prepare(worker: &Worker, generation: &Generation, hello: &ClientHello) -> Result<Ready, TurnedAway> {
@@ -82,6 +87,7 @@ async fn prepare(worker: &Worker, generation: &Generation, hello: &ClientHello) 
         let message = format!("database \"{}\" does not allow connections", hello.database);
         return Err(TurnedAway::new(SqlState::CANNOT_CONNECT_NOW, message));
     }
+    let places = set.admit().map_err(|full| TurnedAway::new(SqlState::TOO_MANY_CONNECTIONS, full.to_string()))?;
     let cluster =
         generation.clusters.get(&set.cluster).cloned().ok_or_else(|| {
             TurnedAway::new(SqlState::INVALID_CATALOG_NAME, format!("no such cluster: {}", set.cluster))
@@ -103,11 +109,14 @@ async fn prepare(worker: &Worker, generation: &Generation, hello: &ClientHello) 
             .filter(|(name, _)| !ignored.iter().any(|ignored| ignored.eq_ignore_ascii_case(name)))
             .map(|(name, value)| (name.as_str(), value.as_str())),
     );
-    let welcome = match set.shared.welcome(&wanted) {
+    let mut welcome = match set.shared.welcome(&wanted) {
         Some(welcome) => welcome,
         None => learn_welcome(worker, &set, &cluster, wanted).await?,
     };
-    Ok(Ready { set, cluster, welcome, attributes })
+    if generation.config.application_name_add_host {
+        welcome = with_host(welcome, hello.stream.peer());
+    }
+    Ok(Ready { set, cluster, welcome, attributes, places })
 }
 
 /// Tries the client's settings on a server, which tells what they mean.
@@ -200,6 +209,22 @@ fn canonical(on_server: &Settings, reported: &[(String, String)], wanted: &Setti
     Welcome { settings, parameters: parameter_messages(&parameters).into() }
 }
 
+/// Longest application_name: PostgreSQL cuts what is longer (NAMEDATALEN - 1).
+const APPLICATION_NAME_MAX_BYTES: usize = 63;
+
+/// `application_name_add_host`, after the settings have been tried, so that all clients with the same ones are told
+/// the same. The host stays whole: of a long name the end is cut.
+fn with_host(welcome: Welcome, peer: PeerAddr) -> Welcome {
+    const NAME: &str = "application_name";
+    let host = format!(" - {peer}");
+    let own = welcome.settings.value(NAME).filter(|own| !own.is_empty()).unwrap_or("app");
+    let room = APPLICATION_NAME_MAX_BYTES.saturating_sub(host.len());
+    let name = format!("{}{host}", &own[..own.floor_char_boundary(room)]);
+    // Of two messages about a parameter the last counts.
+    let parameters = [&*welcome.parameters, &parameter_messages(&[(NAME.to_owned(), name.clone())])].concat();
+    Welcome { settings: welcome.settings.with(NAME, &name), parameters: parameters.into() }
+}
+
 fn attributes_of(hello: &ClientHello) -> SessionAttributes {
     let application = hello.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("application_name"));
     let client_address = match hello.stream.peer() {
@@ -217,7 +242,12 @@ fn attributes_of(hello: &ClientHello) -> SessionAttributes {
     }
 }
 
-async fn enter(worker: Rc<Worker>, generation: &Generation, mut hello: ClientHello, ready: Ready) -> Option<Session> {
+async fn enter(
+    worker: Rc<Worker>,
+    generation: &Generation,
+    mut hello: ClientHello,
+    ready: Ready,
+) -> Option<(Session, [Place; 2])> {
     let key_bytes = hello.protocol.cancel_key(&[0; CANCEL_KEY_BYTES]).len();
     let info = worker.shared.clients.register(NewClient {
         user: Arc::clone(&ready.set.user),
@@ -249,7 +279,7 @@ async fn enter(worker: Rc<Worker>, generation: &Generation, mut hello: ClientHel
             unread: hello.unread,
         },
     );
-    session.greeted(&hello.out).await
+    Some((session.greeted(&hello.out).await?, ready.places))
 }
 
 impl Session {
@@ -264,5 +294,31 @@ impl Session {
         }
         .await;
         sent.ok().map(|()| self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_address_is_added_whole_to_an_applications_name() {
+        let peer = PeerAddr::Tcp("10.0.0.1:1234".parse().unwrap());
+        let name = |settings: &[(&str, &str)]| {
+            let settings = Settings::new(settings.iter().copied());
+            let welcome = with_host(Welcome { settings, parameters: Arc::from(*b"before") }, peer);
+            let name = welcome.settings.value("application_name").unwrap().to_owned();
+            let told = format!("\0application_name\0{name}\0");
+            assert!(
+                welcome.parameters.starts_with(b"before")
+                    && welcome.parameters.ends_with(told.as_bytes()[1..].as_ref())
+            );
+            name
+        };
+        assert_eq!(name(&[("application_name", "psql")]), "psql - 10.0.0.1:1234");
+        assert_eq!(name(&[]), "app - 10.0.0.1:1234");
+        let long = name(&[("application_name", &"ä".repeat(40))]);
+        assert_eq!(long, format!("{} - 10.0.0.1:1234", "ä".repeat(23)));
+        assert!(long.len() <= APPLICATION_NAME_MAX_BYTES);
     }
 }

@@ -96,12 +96,12 @@ fn database(generation: &Generation, name: &str, entry: &Database, in_use: InUse
         Value::int(entry.pool_size.unwrap_or(config.default_pool_size)),
         Value::int(entry.min_pool_size.unwrap_or(config.min_pool_size)),
         Value::int(entry.reserve_pool_size.unwrap_or(config.reserve_pool_size)),
-        Value::int(config.server_lifetime.as_secs()),
+        Value::int(entry.server_lifetime.unwrap_or(config.server_lifetime).as_secs()),
         entry.pool_mode.map(mode_word).into(),
         Value::Null,
         Value::int(entry.max_db_connections.unwrap_or(config.max_db_connections)),
         Value::int(in_use.servers),
-        Value::int(0),
+        Value::int(entry.max_db_client_connections.unwrap_or(config.max_db_client_connections)),
         Value::int(in_use.clients),
     ]
 }
@@ -137,7 +137,9 @@ pub(super) fn users(context: &Context) -> Vec<Row> {
             entry.and_then(|user| user.pool_mode).map(mode_word).into(),
             Value::int(entry.and_then(|user| user.max_user_connections).unwrap_or(config.max_user_connections)),
             Value::int(in_use.servers),
-            Value::int(0),
+            Value::int(
+                entry.and_then(|user| user.max_user_client_connections).unwrap_or(config.max_user_client_connections),
+            ),
             Value::int(in_use.clients),
         ]
     };

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    config::{Cluster, Node},
+    config::{Cluster, Node, User},
     net::stream::SocketOptions,
     server::ServerTls,
 };
@@ -58,4 +58,60 @@ fn what_a_client_has_shown_opens_servers_until_another_shows_something_else() {
     assert_eq!(opens(&set(None)), Some(secret("new")), "a reload forgets nothing");
     let other = registry.set(&config, "app", "bob", None, &target).unwrap();
     assert_eq!(opens(&other), None, "it is nobody else's");
+}
+
+#[test]
+fn the_users_own_settings_count_before_the_databases_and_those_before_the_general_ones() {
+    let mut config = Config { default_pool_size: 1, reserve_pool_size: 1, ..config() };
+    let seconds = |count| Some(Duration::from_secs(count));
+    let database = Database {
+        cluster: "main".into(),
+        pool_mode: Some(PoolMode::Transaction),
+        pool_size: Some(2),
+        reserve_pool_size: Some(2),
+        query_wait_timeout: seconds(2),
+        server_lifetime: seconds(2),
+        ..Database::default()
+    };
+    config.databases.insert("app".into(), Arc::new(database));
+    let user = User {
+        pool_mode: Some(PoolMode::Session),
+        pool_size: Some(3),
+        reserve_pool_size: Some(3),
+        query_wait_timeout: seconds(3),
+        ..User::default()
+    };
+    config.users.insert("ann".into(), Arc::new(user));
+    let registry = Registry::default();
+    let in_force = |database, user| {
+        let set = registry.set(&config, database, user, None, &target).unwrap();
+        let limits = set.pools[0].limits();
+        (set.mode, limits.size, limits.reserve, limits.wait_timeout.as_secs(), limits.lifetime.as_secs())
+    };
+
+    assert_eq!(in_force("other", "bob"), (PoolMode::Session, 1, 1, 120, 3600));
+    assert_eq!(in_force("app", "bob"), (PoolMode::Transaction, 2, 2, 2, 2));
+    assert_eq!(in_force("app", "ann"), (PoolMode::Session, 3, 3, 3, 2));
+    assert_eq!(in_force("other", "ann"), (PoolMode::Session, 3, 3, 3, 3600));
+}
+
+#[test]
+fn clients_of_a_database_and_of_a_user_are_counted_together() {
+    let mut config = Config { max_db_client_connections: 2, ..config() };
+    config.users.insert("ann".into(), Arc::new(User { max_user_client_connections: Some(1), ..User::default() }));
+    let registry = Registry::default();
+    let set = |database, user| registry.set(&config, database, user, None, &target).unwrap();
+
+    let ann = set("app", "ann").admit().unwrap();
+    assert_eq!(set("other", "ann").admit().unwrap_err(), NoPlace("max_user_client_connections"));
+    let bob = set("app", "bob").admit().unwrap();
+    assert_eq!(set("app", "carl").admit().unwrap_err(), NoPlace("max_db_client_connections"));
+    assert!(set("other", "carl").admit().is_ok());
+
+    drop((ann, bob));
+    assert!(set("other", "ann").admit().is_ok());
+    let unlimited = Config { max_db_client_connections: 0, ..config.clone() };
+    registry.reconfigure(&unlimited, &target);
+    let places: Vec<_> = (0..5).map(|_| set("app", "carl").admit().unwrap()).collect();
+    assert_eq!(places.len(), 5);
 }

@@ -1,5 +1,6 @@
 //! Who comes in, by which proof and as whom; and what others have got wrong about it.
 
+mod cves;
 mod hba;
 mod looked_up;
 mod passed_through;

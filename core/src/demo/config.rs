@@ -47,6 +47,12 @@ impl ProxyConfig {
         .set("admin_users", &format!("[{SUPERUSER:?}]"))
     }
 
+    /// Reaches the node that listens on this port through another one.
+    pub fn through(mut self, port: u16, other: u16) -> Self {
+        self.cluster = self.cluster.replace(&format!("port = {port} "), &format!("port = {other} "));
+        self
+    }
+
     /// Sets a key at the top; the value is TOML.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.top.retain(|(name, _)| name != key);

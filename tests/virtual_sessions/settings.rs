@@ -3,6 +3,7 @@
 use howdah_tests::{
     Proxy,
     clients::{ask, config, connect, connect_with},
+    fresh_database,
     raw::{Raw, bind, execute, message, parse, sync, tags},
     shared_cluster,
 };
@@ -50,6 +51,35 @@ async fn what_is_set_where_no_statement_says_so_is_carried_too() {
     one.batch_execute("DO $$ BEGIN PERFORM set_config('work_mem', '9MB', false); END $$").await.unwrap();
     assert_eq!(ask(&other, "SHOW work_mem").await.unwrap(), "4MB");
     assert_eq!(ask(&one, "SHOW work_mem").await.unwrap(), "9MB");
+}
+
+#[tokio::test]
+async fn what_a_trigger_or_a_function_of_a_function_sets_is_carried_too() {
+    let database = fresh_database();
+    let primary = shared_cluster().primary().client().database(&database);
+    for sql in [
+        "CREATE FUNCTION inner_set() RETURNS void LANGUAGE plpgsql AS $$ BEGIN SET work_mem = '5MB'; END $$",
+        "CREATE FUNCTION outer_set() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM inner_set(); END $$",
+        "CREATE FUNCTION parsed_set() RETURNS text BEGIN ATOMIC SELECT set_config('work_mem', '6MB', false); END",
+        "CREATE FUNCTION set_by_trigger() RETURNS trigger LANGUAGE plpgsql AS \
+         $$ BEGIN PERFORM set_config('work_mem', '7MB', false); RETURN NEW; END $$",
+        "CREATE TABLE t (x int)",
+        "CREATE TRIGGER t BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION set_by_trigger()",
+    ] {
+        primary.ask(sql).unwrap();
+    }
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (connect(proxy.port(), &database).await, connect(proxy.port(), &database).await);
+    for (sql, value) in [
+        ("INSERT INTO t VALUES (1)", "7MB"),
+        ("SELECT outer_set()", "5MB"),
+        ("SELECT parsed_set()", "6MB"),
+        ("COPY t FROM PROGRAM 'echo 1'", "7MB"),
+    ] {
+        one.batch_execute(sql).await.unwrap();
+        assert_eq!(ask(&other, "SHOW work_mem").await.unwrap(), "4MB", "{sql}");
+        assert_eq!(ask(&one, "SHOW work_mem").await.unwrap(), value, "{sql}");
+    }
 }
 
 #[tokio::test]

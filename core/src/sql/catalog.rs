@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{builtin, normal};
 
-/// Lists functions by (schema, name, `provolatile`); two thousand rows, tens of milliseconds.
+/// Lists functions by (schema, name, `provolatile`), and without a schema whether a trigger changes its
+/// session; two thousand rows, tens of milliseconds.
 ///
 /// Both run on PostgreSQL 13 to 18, in any database, for any role, and write nothing.
 pub const FUNCTIONS_SQL: &str = include_str!("catalog/functions.sql");
@@ -83,6 +84,8 @@ pub enum Knowledge {
 pub struct Catalog {
     version: u64,
     loaded: bool,
+    /// A trigger may change its session.
+    triggers_change_session: bool,
     /// By name, then by schema: the most volatile overload.
     functions: HashMap<Box<str>, BTreeMap<Box<str>, Volatility>>,
     /// By name, then by schema.
@@ -103,6 +106,10 @@ impl Catalog {
     ) -> Self {
         let mut catalog = Self { loaded: true, ..Self::default() };
         for (schema, name, code) in functions {
+            if schema.as_ref().is_empty() {
+                catalog.triggers_change_session = true;
+                continue;
+            }
             raise(&mut catalog.functions, schema.as_ref(), name.as_ref(), Volatility::from_code(code));
         }
         for (schema, name, code) in relations {
@@ -146,6 +153,11 @@ impl Catalog {
         }
     }
 
+    /// Whether a trigger may change its session, of whichever table; nobody knows before the catalog is read.
+    pub fn triggers_change_session(&self) -> bool {
+        self.triggers_change_session || !self.loaded
+    }
+
     /// Why a relation, named with or without a schema, needs care; none when it does not.
     pub fn concern(&self, schema: Option<&str>, name: &str) -> Option<Concern> {
         let homes = self.relations.get(name)?.iter();
@@ -155,6 +167,7 @@ impl Catalog {
     fn content_hash(&self) -> u64 {
         let mut lines: Vec<_> = lines_of(&self.functions, 'f').chain(lines_of(&self.relations, 'r')).collect();
         lines.sort_unstable();
+        lines.extend(self.triggers_change_session.then(|| "t\n".to_owned()));
         // Zero is the empty catalog's.
         normal::fnv1a(lines.concat().as_bytes()).max(1)
     }

@@ -61,6 +61,9 @@ impl<'a> Reader<'a> {
 
     pub fn into_facts(mut self, scanned: Scanned) -> StatementFacts {
         self.traits.catalog_only = !self.tables.is_empty() && self.tables.iter().all(is_system);
+        if self.may_fire_triggers() && self.catalog.triggers_change_session() {
+            self.effects.push(Effect::Unknown);
+        }
         StatementFacts {
             fingerprint: normal::fingerprint(&scanned.normalized),
             kind: self.kind.unwrap_or(Kind::Other),
@@ -78,6 +81,16 @@ impl<'a> Reader<'a> {
             effects: self.effects,
             normalized: Arc::from(scanned.normalized),
         }
+    }
+
+    fn may_fire_triggers(&self) -> bool {
+        let changes = matches!(
+            self.kind,
+            Some(Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge | Kind::CopyIn | Kind::Explain)
+        );
+        // Event triggers are rare enough not to be supposed before the catalog is read.
+        let is_definition = self.kind == Some(Kind::Ddl) && self.catalog.version() > 0;
+        !self.traits.read_only && (changes || is_definition)
     }
 
     fn statement(&mut self, statement: &NodeEnum) -> Kind {

@@ -94,7 +94,7 @@ fn start_workers(
     for id in 0..config.workers {
         let mut tcp = Vec::new();
         for address in &addresses {
-            tcp.push(listener::bind_shared(*address).map_err(failed(address))?);
+            tcp.push(listener::bind_shared(*address, &SocketOptions::from(config)).map_err(failed(address))?);
         }
         let unix = unix.as_ref().map(UnixSocket::share).transpose()?;
         let shared = Arc::clone(shared);
@@ -125,12 +125,10 @@ fn work(
     };
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(id, shared));
-        let config = Arc::clone(&worker.shared.generation.load().config);
         let tcp = tcp.into_iter().filter_map(|tcp| tokio::net::TcpListener::from_std(tcp).ok()).map(Listener::Tcp);
         let unix = unix.and_then(|unix| tokio::net::UnixListener::from_std(unix).ok()).map(Listener::Unix);
         for listener in tcp.chain(unix) {
-            let options = SocketOptions::from(&*config);
-            tokio::task::spawn_local(crate::proxy::accept(Rc::clone(&worker), listener, options, shutdown.clone()));
+            tokio::task::spawn_local(crate::proxy::accept(Rc::clone(&worker), listener, shutdown.clone()));
         }
         tokio::task::spawn_local(upkeep::upkeep(Rc::clone(&worker)));
         tokio::task::spawn_local(inquiry::answer(worker));

@@ -42,8 +42,8 @@ fn format_address(host: &str, port: u16) -> Option<SocketAddr> {
 }
 
 /// Opens a socket that shares its address with those of the other workers: the kernel spreads
-/// clients over them.
-pub fn bind_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+/// clients over them. What is accepted inherits its options.
+pub fn bind_shared(address: SocketAddr, options: &SocketOptions) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -51,6 +51,7 @@ pub fn bind_shared(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    options.apply(&socket)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -90,14 +91,39 @@ impl Drop for UnixSocket {
 
 impl Listener {
     /// Waits for the next client.
-    pub async fn accept(&self, options: &SocketOptions) -> io::Result<Stream> {
+    pub async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => {
-                let (tcp, _) = listener.accept().await?;
-                options.apply(&tcp)?;
-                Ok(Stream::Tcp(tcp))
-            }
+            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use socket2::SockRef;
+
+    use super::*;
+
+    #[test]
+    fn what_is_accepted_has_the_options_of_its_listener() {
+        let options = SocketOptions {
+            keepalive: true,
+            keepidle: Some(Duration::from_secs(77)),
+            user_timeout: Some(Duration::from_secs(5)),
+            ..SocketOptions::default()
+        };
+        let listener = bind_shared("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+
+        let (accepted, _) = listener.accept().unwrap();
+
+        let accepted = SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.keepalive().unwrap());
+        assert_eq!(accepted.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+        assert_eq!(accepted.tcp_user_timeout().unwrap(), Some(Duration::from_secs(5)));
     }
 }

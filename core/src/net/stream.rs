@@ -113,9 +113,9 @@ impl From<&Config> for SocketOptions {
 
 impl SocketOptions {
     /// Sets these on `socket`, and TCP_NODELAY always: we write whole batches, and Nagle would hold back their ends.
-    pub fn apply(&self, socket: &TcpStream) -> io::Result<()> {
-        socket.set_nodelay(true)?;
-        let socket = SockRef::from(socket);
+    pub fn apply<'s>(&self, socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+        let socket = socket.into();
+        socket.set_tcp_nodelay(true)?;
         if self.keepalive {
             let mut probes = TcpKeepalive::new();
             if let Some(idle) = self.keepidle {

@@ -1,5 +1,6 @@
 //! Pools keep their limits, sessions keep what is theirs, and nobody pays for another's trouble.
 
+mod cancels;
 mod limits;
 mod operators;
 mod protocol;

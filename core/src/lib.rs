@@ -9,6 +9,7 @@ pub mod app;
 pub mod ask;
 pub mod auth;
 pub mod auth_query;
+mod cancels;
 pub mod client;
 pub mod clock;
 pub mod conductor;

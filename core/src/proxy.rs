@@ -6,18 +6,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
-
 use crate::{
     auth_query::AuthQuery,
+    cancels,
     client::{ClientHello, Greeted, HandshakeContext, Lookup, Refusal, handshake},
     generation::Generation,
-    net::{
-        listener::Listener,
-        stream::{SocketOptions, Stream},
-    },
-    server::{cancel::cancel, info::ServerInfo},
-    session::{info::Order, start},
+    net::{listener::Listener, stream::Stream},
+    session::start,
     shutdown::Shutdown,
     wire::sqlstate::SqlState,
     worker::Worker,
@@ -27,12 +22,12 @@ use crate::{
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
 /// Accepts clients of one listener until the proxy takes no more.
-pub async fn accept(worker: Rc<Worker>, listener: Listener, options: SocketOptions, shutdown: Shutdown) {
+pub async fn accept(worker: Rc<Worker>, listener: Listener, shutdown: Shutdown) {
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.no_more_clients() => return,
-            accepted = listener.accept(&options) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok(stream) => {
@@ -74,8 +69,7 @@ async fn greet(worker: Rc<Worker>, stream: Stream) {
             return;
         }
         Ok(Greeted::Cancel { pid, key, stream }) => {
-            let wait = generation.config.cancel_wait_timeout;
-            pass_on_cancel(&worker, pid, &key, wait).await;
+            cancels::pass_on(&worker, &generation, pid, &key).await;
             drop(stream);
         }
         Err(error) => {
@@ -138,28 +132,4 @@ fn log_end(
         }
         _ => {}
     }
-}
-
-/// Passes a cancel request on to the server that works for that client right now, or to nobody.
-async fn pass_on_cancel(worker: &Worker, pid: u32, key: &[u8], wait: Duration) {
-    let Some(client) = worker.shared.clients.find(pid) else { return };
-    if !client.owns_key(key) {
-        return;
-    }
-    if client.console {
-        client.order(Order::Query);
-        return;
-    }
-    let Some(server) = ServerInfo::find(client.server()) else { return };
-    // Announced first, checked second: a server that was given back in between is either seen here
-    // to serve the client no more, or waits for the announcement to be taken back.
-    let announced = server.begin_cancel();
-    if client.server() == server.id {
-        worker.shared.counters.cancels.fetch_add(1, Relaxed);
-        let limit = if wait.is_zero() { Duration::from_secs(60) } else { wait };
-        if !matches!(timeout(limit, cancel(&server.target, server.pid, &server.key)).await, Ok(Ok(()))) {
-            tracing::warn!(node = &*server.pool.node, "a cancel request did not reach its server");
-        }
-    }
-    drop(announced);
 }

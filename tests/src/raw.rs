@@ -150,6 +150,12 @@ pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
     message(0, &body).split_off(1)
 }
 
+/// CancelRequest with the body of a BackendKeyData.
+pub fn cancel_request(key: &[u8]) -> Vec<u8> {
+    let body = [&80_877_102_u32.to_be_bytes()[..], key].concat();
+    message(0, &body).split_off(1)
+}
+
 /// Query.
 pub fn query(sql: &str) -> Vec<u8> {
     message(b'Q', format!("{sql}\0").as_bytes())

@@ -85,6 +85,7 @@ impl Console {
             console: true,
             worker: u16::try_from(worker.id).unwrap_or(u16::MAX),
             key_bytes: hello.protocol.cancel_key(&[0; CANCEL_KEY_BYTES]).len(),
+            peer_id: worker.shared.generation.load().config.peer_id,
         });
         let parameters = greet::parameter_messages(&parameters(&info, role));
         greet::welcome(&mut hello.out, &parameters, info.pid, &info.key, hello.protocol);

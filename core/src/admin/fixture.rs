@@ -152,5 +152,6 @@ pub(super) fn client(shared: &Shared, database: &str, user: &str) -> Arc<ClientI
         console: false,
         worker: 0,
         key_bytes: 4,
+        peer_id: 0,
     })
 }

@@ -63,6 +63,10 @@ impl Page {
         self.line("\n#[users.app]");
         self.keys(&sections::USER.groups[0], Stands::Optional);
 
+        self.title("Peers: one [peers.PEER_ID] for each other proxy that clients may reach by the same address");
+        self.line("\n#[peers.2]");
+        self.keys(&sections::PEER.groups[0], Stands::Optional);
+
         self.title("Plugins: the policies. Without a router everything goes to the primary");
         self.line("\n#[plugins.router]");
         self.keys(&sections::PLUGIN.groups[0], Stands::Optional);

@@ -104,6 +104,9 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     pub pidfile: Option<PathBuf>,
 
+    /// This proxy's number among its peers, 0 for none.
+    pub peer_id: u16,
+
     // Who may come in.
     pub auth_type: AuthType,
     pub auth_file: Option<PathBuf>,
@@ -195,6 +198,8 @@ pub struct Config {
     /// `"*"` is the fallback for names that are not listed.
     pub databases: BTreeMap<String, Arc<Database>>,
     pub users: BTreeMap<String, Arc<User>>,
+    /// Other proxies by their `peer_id`.
+    pub peers: BTreeMap<u16, Arc<Peer>>,
     pub plugins: Plugins,
     /// Login names and their secrets, from `auth_file`.
     pub secrets: BTreeMap<String, Secret>,
@@ -285,6 +290,15 @@ pub struct User {
     pub client_idle_timeout: Option<Duration>,
     pub idle_transaction_timeout: Option<Duration>,
     pub transaction_timeout: Option<Duration>,
+}
+
+/// One entry of `[peers]`: another proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Host name, address, or the directory of a unix socket.
+    pub host: Arc<str>,
+    /// Port; part of the unix socket's name too.
+    pub port: u16,
 }
 
 /// The policies.

@@ -33,6 +33,9 @@ pub enum SessionError {
     /// An earlier statement of the transaction failed.
     #[error("current transaction is aborted, commands ignored until end of transaction block")]
     Aborted,
+    /// The client asked to stop what waited for a server.
+    #[error("canceling statement due to user request")]
+    Canceled,
     /// There is no node to send it to.
     #[error("no primary of cluster {cluster} is known")]
     NoPrimary {
@@ -104,7 +107,7 @@ impl SessionError {
             Self::Ordered(Order::Idle | Order::Pin) => SqlState::IDLE_SESSION_TIMEOUT,
             Self::PinRefused { .. } => SqlState::FEATURE_NOT_SUPPORTED,
             Self::TooManyPinned { .. } => SqlState::TOO_MANY_CONNECTIONS,
-            Self::Ordered(Order::Query) => SqlState::QUERY_CANCELED,
+            Self::Canceled | Self::Ordered(Order::Query) => SqlState::QUERY_CANCELED,
             Self::Ordered(_) => SqlState::ADMIN_SHUTDOWN,
         }
     }
@@ -114,6 +117,7 @@ impl SessionError {
         match self {
             Self::Refused(refusal) => !refusal.close_session,
             Self::Aborted
+            | Self::Canceled
             | Self::NoPrimary { .. }
             | Self::PinRefused { .. }
             | Self::TooManyPinned { .. }

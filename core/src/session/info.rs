@@ -20,6 +20,15 @@ use crate::clock::Moment;
 /// Length of a cancel key under protocol 3.2; under 3.0 the first four bytes are used.
 pub const CANCEL_KEY_BYTES: usize = 32;
 
+/// The proxy's `peer_id` is in the upper bits of its clients' process ids, so that any proxy knows whose they are.
+/// The lower ones are drawn; `max_client_conn` leaves some of these numbers free.
+const DRAWN_BITS: u32 = 17;
+
+/// The `peer_id` in a process id; 0 for none, unless the proxy has no `peer_id` and drew it all.
+pub fn peer_of(pid: u32) -> u16 {
+    (pid >> DRAWN_BITS) as u16
+}
+
 /// What a client is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -125,8 +134,14 @@ pub struct ClientInfo {
     statements: AtomicU32,
     pins: AtomicU16,
     pinned_since_micros: AtomicU64,
+    wait: AtomicU8,
     waker: AtomicWaker,
 }
+
+// Values of `ClientInfo::wait`.
+const NOT_WAITING: u8 = 0;
+const WAITING: u8 = 1;
+const CANCELED: u8 = 2;
 
 /// What a client is when it comes in.
 pub struct NewClient {
@@ -148,6 +163,8 @@ pub struct NewClient {
     pub worker: u16,
     /// How much of the key the client was given.
     pub key_bytes: usize,
+    /// The proxy's `peer_id`, 0 for none.
+    pub peer_id: u16,
 }
 
 impl ClientInfo {
@@ -206,6 +223,30 @@ impl ClientInfo {
         if self.pins.swap(causes.bits(), Relaxed) == 0 {
             self.pinned_since_micros.store(now.micros(), Relaxed);
         }
+    }
+
+    /// The client waits for a server from now on.
+    pub(super) fn begin_wait(&self) {
+        self.wait.store(WAITING, SeqCst);
+    }
+
+    /// Whether its wait has been canceled.
+    pub(super) fn is_wait_canceled(&self) -> bool {
+        self.wait.load(SeqCst) == CANCELED
+    }
+
+    /// It waits no more; true if its wait has been canceled, be it at the last moment.
+    pub(super) fn end_wait(&self) -> bool {
+        self.wait.swap(NOT_WAITING, SeqCst) == CANCELED
+    }
+
+    /// Ends its wait for a server; false when it does not wait.
+    pub fn cancel_wait(&self) -> bool {
+        let canceled = self.wait.compare_exchange(WAITING, CANCELED, SeqCst, SeqCst).is_ok();
+        if canceled {
+            self.waker.wake();
+        }
+        canceled
     }
 
     /// Asks the session to do something; a greater order replaces a smaller one.
@@ -281,11 +322,15 @@ impl Clients {
             statements: AtomicU32::new(0),
             pins: AtomicU16::new(0),
             pinned_since_micros: AtomicU64::new(0),
+            wait: AtomicU8::new(NOT_WAITING),
             waker: AtomicWaker::new(),
         });
         loop {
             // Positive as a signed number, as a process id is.
-            let pid = rand::random::<u32>() & 0x7fff_ffff;
+            let pid = match client.peer_id {
+                0 => rand::random::<u32>() >> 1,
+                id => u32::from(id) << DRAWN_BITS | rand::random::<u32>() >> (32 - DRAWN_BITS),
+            };
             let mut shard = self.shard(pid);
             if pid != 0 && !shard.contains_key(&pid) {
                 Arc::get_mut(&mut info).expect("nobody else has it yet").pid = pid;

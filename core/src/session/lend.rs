@@ -104,6 +104,13 @@ impl Session {
     /// Waits in line; a client that hangs up leaves the line.
     async fn wait_in_line(&mut self, pool: &Arc<Pool>, since: Moment) -> Result<Lease, SessionError> {
         self.enter(ClientState::Waiting, since);
+        self.info.begin_wait();
+        let served = self.wait_until_served(pool).await;
+        // A server that came at the same moment goes back into the pool.
+        if self.info.end_wait() { Err(SessionError::Canceled) } else { served }
+    }
+
+    async fn wait_until_served(&mut self, pool: &Arc<Pool>) -> Result<Lease, SessionError> {
         let told = std::cell::Cell::new(false);
         let mut line = std::pin::pin!(pool.checkout(self.worker.id, || told.set(true)));
         poll_fn(|cx| {
@@ -124,24 +131,27 @@ impl Session {
                 let _ = self.exchange.poll_flush(&mut self.client, cx);
             }
             match self.poll_client_gone(cx) {
-                Poll::Ready(broken) => Poll::Ready(Err(broken.into())),
+                Poll::Ready(error) => Poll::Ready(Err(error)),
                 Poll::Pending => Poll::Pending,
             }
         })
         .await
     }
 
-    fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Broken> {
+    fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<SessionError> {
         self.info.register(cx.waker());
         if self.info.ordered() == super::Order::Kill {
-            return Poll::Ready(Broken::Ordered(super::Order::Kill));
+            return Poll::Ready(Broken::Ordered(super::Order::Kill).into());
+        }
+        if self.info.is_wait_canceled() {
+            return Poll::Ready(SessionError::Canceled);
         }
         if !self.input.has_room() {
             return Poll::Pending;
         }
         match crate::server::poll_read(&mut self.client, &mut self.input, cx) {
-            Poll::Ready(Ok(0)) => Poll::Ready(Broken::Client(std::io::ErrorKind::UnexpectedEof.into())),
-            Poll::Ready(Err(cause)) => Poll::Ready(Broken::Client(cause)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Broken::Client(std::io::ErrorKind::UnexpectedEof.into()).into()),
+            Poll::Ready(Err(cause)) => Poll::Ready(Broken::Client(cause).into()),
             Poll::Ready(Ok(_)) | Poll::Pending => Poll::Pending,
         }
     }
@@ -233,6 +243,13 @@ impl Session {
             self.info.note_server(0);
             lease.give_back(now);
         }
+    }
+
+    /// Whether a standby would not even take the session's settings, because its transactions are SERIALIZABLE by
+    /// the defaults of its user or database.
+    pub(super) fn is_too_serializable(&self, error: &SessionError) -> bool {
+        let refused = matches!(error, SessionError::Settings(RunError::Server { sqlstate, .. }) if sqlstate == "0A000");
+        refused && self.lease_role != Role::Primary
     }
 
     /// Whether an attempt at a node failed in a way that another node may not.

@@ -99,6 +99,12 @@ impl Session {
             } else {
                 let node = self.route(request, avoid).await?;
                 if let Err(error) = self.lend(node, now).await {
+                    if left > 0 && self.is_too_serializable(&error) {
+                        self.serializable = true;
+                        self.release(now);
+                        avoid = Some(node);
+                        continue;
+                    }
                     if Self::is_node_trouble(&error) {
                         self.cluster.reports.send(Report::ConnectFailed(node));
                         if left > 0 && self.lease_role != Role::Primary {

@@ -259,6 +259,7 @@ async fn enter(
         console: false,
         worker: u16::try_from(worker.id).unwrap_or(u16::MAX),
         key_bytes,
+        peer_id: generation.config.peer_id,
     });
     ready.set.shared.clients.fetch_add(1, Relaxed);
     ready.set.stats.shard(worker.id).logins.add(1);

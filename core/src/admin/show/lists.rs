@@ -27,7 +27,7 @@ pub(super) fn lists(context: &Context) -> Vec<Row> {
     let lists = [
         ("databases", generation.config.databases.len()),
         ("users", generation.config.users.keys().chain(generation.config.secrets.keys()).count()),
-        ("peers", 0),
+        ("peers", generation.config.peers.len()),
         ("pools", shared.registry.pools().len()),
         ("peer_pools", 0),
         // Nothing is kept for those that are not here.

@@ -13,10 +13,12 @@ mod plugins;
 pub(super) mod pools;
 mod stats;
 
+use std::sync::Arc;
+
 use super::{
     command::Show,
     execute::Context,
-    table::{Column, Row, Table, Type},
+    table::{Column, Row, Table, Type, Value},
 };
 use crate::config;
 
@@ -55,8 +57,8 @@ pub fn view(what: Show) -> View {
         Show::StatsTotals => (&stats::TOTALS_BY_DATABASE, stats::totals),
         Show::StatsAverages => (&stats::TOTALS_BY_DATABASE, stats::averages),
         Show::Totals => (&stats::TOTALS, stats::sums),
-        // Cancel requests find their way without peers, and names are looked up by the system.
-        Show::Peers => (&PEERS, none),
+        Show::Peers => (&PEERS, peers),
+        // Each cancel request has a connection of its own, and names are looked up by the system.
         Show::PeerPools => (&PEER_POOLS, none),
         Show::DnsHosts => (&DNS_HOSTS, none),
         Show::DnsZones => (&DNS_ZONES, none),
@@ -115,6 +117,14 @@ fn config_rows(context: &Context) -> Vec<Row> {
 
 const PEERS: [Column; 4] =
     [("peer_id", Type::Int4), ("host", Type::Text), ("port", Type::Int4), ("pool_size", Type::Int4)];
+
+fn peers(context: &Context) -> Vec<Row> {
+    let generation = context.worker.shared.generation.load();
+    let row = |(id, peer): (&u16, &Arc<config::Peer>)| {
+        vec![Value::int(usize::from(*id)), (&*peer.host).into(), Value::int(usize::from(peer.port)), Value::Null]
+    };
+    generation.config.peers.iter().map(row).collect()
+}
 
 const PEER_POOLS: [Column; 5] = [
     ("peer_id", Type::Int4),

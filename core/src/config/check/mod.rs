@@ -6,8 +6,11 @@
 mod access;
 mod clusters;
 mod databases;
+mod peers;
 mod plugins;
 mod tls;
+
+pub(super) use peers::ID_MAX as PEER_ID_MAX;
 
 use std::{collections::BTreeMap, num::NonZero, time::Duration};
 
@@ -43,6 +46,7 @@ pub(super) fn config(context: &Context<'_>) -> Config {
     }
     access::read(context, &top, &mut config);
     config.users = table("users").map_or_else(BTreeMap::new, |users| databases::users(context, &users));
+    config.peers = table("peers").map_or_else(BTreeMap::new, |peers| peers::peers(context, &top, &peers, &config));
     config.plugins = table("plugins").map_or_else(Plugins::default, |plugins| plugins::plugins(context, &plugins));
     config
 }
@@ -63,6 +67,8 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         worker_scheduling: top.value("worker_scheduling"),
         metrics_listen: top.maybe("metrics_listen"),
         pidfile: top.file("pidfile"),
+
+        peer_id: top.maybe("peer_id").unwrap_or(0),
 
         auth_type: top.value("auth_type"),
         auth_file: top.file("auth_file"),
@@ -134,6 +140,7 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         clusters: BTreeMap::new(),
         databases: BTreeMap::new(),
         users: BTreeMap::new(),
+        peers: BTreeMap::new(),
         plugins: Plugins::default(),
         secrets: BTreeMap::new(),
         hba: Hba::default(),

@@ -214,6 +214,7 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
         ["clusters", _, name] => (&sections::CLUSTER, name),
         ["databases", _, name] => (&sections::DATABASE, name),
         ["users", _, name] => (&sections::USER, name),
+        ["peers", _, name] => (&sections::PEER, name),
         ["plugins", _, name] => (&sections::PLUGIN, name),
         _ => return None,
     };
@@ -226,8 +227,15 @@ mod tests {
 
     use super::*;
 
-    const TABLES: [&Table; 6] =
-        [&proxy::TOP, &sections::CLUSTER, &sections::NODE, &sections::DATABASE, &sections::USER, &sections::PLUGIN];
+    const TABLES: [&Table; 7] = [
+        &proxy::TOP,
+        &sections::CLUSTER,
+        &sections::NODE,
+        &sections::DATABASE,
+        &sections::USER,
+        &sections::PEER,
+        &sections::PLUGIN,
+    ];
 
     #[test]
     fn a_key_is_listed_once() {

@@ -21,7 +21,7 @@ const fn millis(count: u64) -> Duration {
 pub(in super::super) static TOP: Table = Table { name: "", groups: GROUPS, tables: &SECTIONS };
 
 /// The tables at the top of the file.
-const SECTIONS: [&str; 4] = ["clusters", "databases", "users", "plugins"];
+const SECTIONS: [&str; 5] = ["clusters", "databases", "users", "peers", "plugins"];
 
 const GROUPS: &[Group] = &[
     Group { title: "Listening", keys: LISTENING },
@@ -330,6 +330,14 @@ const TIMES: &[Key] = &[
         "A client that waits this long for a server is told so by a notice. 0: never.",
     )
     .shown(|c| seconds(c.query_wait_notify)),
+    Key::unset(
+        "peer_id",
+        whole(0, super::super::check::PEER_ID_MAX as u64),
+        "1",
+        "This proxy's number, other than its peers': part of the process ids that its clients are told, so that a \
+         cancel request that reaches a peer is passed on to it. 0: none.",
+    )
+    .shown(|c| c.peer_id.to_string()),
     Key::new(
         "cancel_wait_timeout",
         TIME,

@@ -1,4 +1,4 @@
-//! The keys inside `[clusters]`, `[databases]`, `[users]` and `[plugins]`.
+//! The keys inside `[clusters]`, `[databases]`, `[users]`, `[peers]` and `[plugins]`.
 
 use super::{
     super::{
@@ -87,6 +87,18 @@ pub(in super::super) static DATABASE: Table = Table::new(
                 "SET ROLE app",
                 "Sent once on every new server before its first client.",
             ),
+        ],
+    }],
+);
+
+/// One entry of `[peers]`.
+pub(in super::super) static PEER: Table = Table::new(
+    "peers",
+    &[Group {
+        title: "Peer",
+        keys: &[
+            Key::needed("host", Kind::Word, "10.0.0.2", "A host name, an address, or a directory for a unix socket."),
+            Key::new("port", whole(1, 65535), "6432", "The port, also the unix socket's number."),
         ],
     }],
 );

@@ -148,6 +148,26 @@ fn nobody_gets_in_who_could_not_before() {
 }
 
 #[test]
+fn users_and_rules_come_along() {
+    let text = "[pgbouncer]\nauth_type = hba\nauth_file = userlist.txt\nauth_hba_file = hba.conf\n\
+                auth_ident_file = ident.conf\nauth_user = operator\nauth_query = SELECT u, p FROM f($1)\n\
+                auth_dbname = lookup\npeer_id = 3\n[databases]\nlookup = host=a\nb = host=a auth_dbname=gone\n\
+                [peers]\n4 = host=h port=6433 pool_size=2\n";
+    let machine = pgbouncer(text)
+        .file("/etc/pgbouncer/hba.conf", "local all all peer map=m\nhost all all all md5\n")
+        .file("/etc/pgbouncer/ident.conf", "m /^(.*)$ \\1\n");
+
+    let (converted, config) = machine.good(Kind::Pgbouncer, "/etc/pgbouncer/pgbouncer.ini");
+
+    assert_eq!((config.auth_type, config.hba.rules.len()), (config::AuthType::Hba, 2));
+    assert_eq!(config.auth_user.as_deref(), Some("operator"));
+    assert_eq!((&*config.auth_query, config.auth_dbname.as_deref()), ("SELECT u, p FROM f($1)", Some("lookup")));
+    assert_eq!((config.peer_id, &*config.peers[&4].host, config.peers[&4].port), (3, "h", 6433));
+    let dropped: Vec<_> = converted.tally.dropped.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(dropped, ["databases.b.auth_dbname", "peers.4.pool_size"]);
+}
+
+#[test]
 fn the_monitor_logs_in_as_somebody_whose_password_is_known() {
     let control = |text: &str| {
         let (_, config) = from_pgbouncer(text);

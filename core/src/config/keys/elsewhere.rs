@@ -18,7 +18,6 @@ const DNS: &str = "the system's resolver decides";
 const TOP: &[(&str, &str)] = &[
     ("howdah", "the keys stand at the top of the file, outside of any table"),
     ("pgbouncer", "the keys of [pgbouncer] stand at the top of the file, outside of any table"),
-    ("peers", UNSUPPORTED),
     ("autodb_idle_timeout", UNSUPPORTED),
     ("client_tls13_ciphers", "the TLS library's choice is used"),
     ("client_tls_ciphers", "the TLS library's choice is used"),
@@ -35,7 +34,6 @@ const TOP: &[(&str, &str)] = &[
     ("logfile", FILES),
     ("login_notify_message", UNSUPPORTED),
     ("max_packet_size", "messages are passed on in pieces, of any size"),
-    ("peer_id", UNSUPPORTED),
     ("pool_idle_timeout", UNSUPPORTED),
     ("pkt_buf", "buffers grow and shrink by themselves"),
     ("resolv_conf", DNS),

@@ -26,17 +26,12 @@ pub(super) struct Auth {
 impl Auth {
     pub(super) fn of(source: &Source, files: &Files<'_>) -> Self {
         let asked = source.value("auth_type").unwrap_or("md5").to_ascii_lowercase();
-        let (auth_type, changed) = nearest(&asked);
+        let (auth_type, changed) = nearest(&asked, source);
         let file = source.find("auth_file").filter(|setting| !setting.value.is_empty());
         let secrets = file.map(|file| users::secrets(files, &files.as_typed(&file.value, &file.spot.file)));
-        let looked_up = source.value("auth_user").is_some() && config::form("", "auth_user").is_some();
+        let looked_up = source.value("auth_user").is_some();
         let makes_userlist = file.is_none() && !looked_up && needs_users(&asked, &auth_type);
         Self { asked, auth_type, changed, makes_userlist, secrets: secrets.unwrap_or_default() }
-    }
-
-    /// Whether the files that only `hba` reads are read.
-    pub(super) fn reads_hba(&self) -> bool {
-        self.auth_type == "hba"
     }
 
     /// Why there is an `auth_file` of our own making.
@@ -46,24 +41,25 @@ impl Auth {
 }
 
 /// Our `auth_type` for PgBouncer's, and what is different.
-fn nearest(asked: &str) -> (String, Option<&'static str>) {
+fn nearest(asked: &str, source: &Source) -> (String, Option<&'static str>) {
     let known = match config::form("", "auth_type") {
         Some(Form::Word(words)) => words,
         _ => Vec::new(),
     };
-    if known.contains(&asked) {
-        return (asked.to_owned(), None);
-    }
+    let demands_certificates = matches!(source.value("client_tls_sslmode"), Some("verify-ca" | "verify-full"));
     let (ours, what) = match asked {
+        "hba" if source.value("auth_hba_file").is_none() => {
+            ("md5", "there is no `auth_hba_file`, so that PgBouncer lets nobody in")
+        }
+        "cert" if !demands_certificates => (
+            "scram-sha-256",
+            "`client_tls_sslmode` does not demand certificates, so that PgBouncer does not start; with \"verify-full\" \
+             it can be \"cert\" again",
+        ),
+        known_too if known.contains(&known_too) => return (asked.to_owned(), None),
         "any" => {
             ("trust", "users must be in `auth_file` when there is one, and only `admin_users` may use the console")
         }
-        "cert" => (
-            "scram-sha-256",
-            "a certificate does not say who a client is: it needs a password as well. `client_tls_sslmode` \
-             still asks for certificates",
-        ),
-        "hba" => ("md5", "every client gives a password (SCRAM when its secret is one), from wherever it comes"),
         "ldap" | "pam" => ("md5", "passwords are checked against `auth_file`"),
         _ => ("md5", "PgBouncer 1.25 has no such type"),
     };

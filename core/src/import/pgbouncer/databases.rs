@@ -1,11 +1,11 @@
-//! `[databases]` and `[users]`: one table for each line.
+//! `[databases]`, `[users]` and `[peers]`: one table for each line.
 
 use super::{
     super::{page::Page, value},
     carry::{Carried, carry},
     clusters::Clusters,
     instead::{UNKNOWN, instead},
-    settings::default_pool_size,
+    settings::{NOT_LISTED, default_pool_size},
     source::{Listed, Source},
 };
 use crate::config;
@@ -40,6 +40,9 @@ pub(super) fn write(page: &mut Page, source: &Source, clusters: &Clusters<'_>) -
                     preferences.push((database.name.clone(), value::string("standby")));
                     let what = "reads go to standbys, and everything else goes to the primary nevertheless";
                     notes.changed.push((key.clone(), what.to_owned()));
+                }
+                ("auth_dbname", name) if !source.has_database(name) => {
+                    notes.dropped.push((key.clone(), name.to_owned(), NOT_LISTED.to_owned()));
                 }
                 ("reserve_pool", size) => notes.take("databases", "reserve_pool_size", size, &mut keys),
                 (key, text) => notes.take("databases", key, text, &mut keys),
@@ -101,6 +104,31 @@ pub(super) fn write_users(page: &mut Page, source: &Source) {
         }
     }
 }
+
+/// Writes `[peers]`. Processes that share a port are one here.
+pub(super) fn write_peers(page: &mut Page, source: &Source) {
+    let is_shared = source.value("so_reuseport").is_some_and(|value| value != "0");
+    if !is_shared && !source.peers.is_empty() && source.value("peer_id").is_some() {
+        page.heading(&["peers"]);
+    }
+    for peer in &source.peers {
+        let place = peer.pair("host").filter(|_| !is_shared && source.value("peer_id").is_some());
+        let (mut keys, mut notes) = (Vec::new(), Notes::default());
+        match place {
+            Some(_) => peer.pairs.iter().for_each(|(key, text)| notes.take("peers", key, text, &mut keys)),
+            None => {
+                let text: Vec<_> = peer.pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                page.drop(&format!("peers.{}", peer.name), &text.join(" "), ONE_PROCESS);
+            }
+        }
+        notes.write(page, "peers", &peer.name);
+        if !keys.is_empty() {
+            page.line(&line(peer, &keys));
+        }
+    }
+}
+
+const ONE_PROCESS: &str = "one process uses all cores, so there is nobody to pass cancel requests on to";
 
 /// What became of the keys of one line.
 #[derive(Default)]

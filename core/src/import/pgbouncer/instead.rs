@@ -5,40 +5,30 @@ use crate::config;
 /// Said of a name that is in neither manual.
 pub(super) const UNKNOWN: &str = "neither PgBouncer 1.25 nor Howdah has this key";
 
-/// What to do without a key of `[pgbouncer]` (the empty name), `[databases]` or `[users]`.
+/// What to do without a key of `[pgbouncer]` (the empty name), `[databases]`, `[users]` or `[peers]`.
 pub(super) fn instead(table: &str, key: &str) -> &'static str {
     let list = match table {
         "" => SETTINGS,
         "databases" => DATABASES,
-        _ => USERS,
+        "peers" => PEERS,
+        _ => &[],
     };
     let ours = list.iter().find(|(name, _)| *name == key).map(|(_, instead)| *instead);
     ours.or_else(|| config::advice(table, key)).unwrap_or(UNKNOWN)
 }
 
-const LOOKUP: &str = "users are known from `auth_file` only: list them there";
-const CLIENT_LIMIT: &str = "`max_client_conn` is the only limit on clients; `pool_size` and its like limit servers";
 const SYSTEM: &str = "the system's default is used";
 const SESSION_DEFAULT: &str = "clients set it themselves; ALTER ROLE … IN DATABASE … SET gives it a default";
 
 /// Where `config` has nothing better to say than that a key is PgBouncer's.
 const SETTINGS: &[(&str, &str)] = &[
-    ("application_name_add_host", "SHOW CLIENTS on the console has each client's address"),
-    ("auth_dbname", LOOKUP),
-    ("auth_hba_file", "`auth_type` holds for every client; leave the rest to a firewall"),
-    ("auth_ident_file", "`auth_type` holds for every client"),
     ("auth_ldap_options", "there is no LDAP; users are known from `auth_file`"),
-    ("auth_query", LOOKUP),
-    ("auth_user", LOOKUP),
     ("autodb_idle_timeout", "databases that \"*\" stands for are not forgotten"),
     ("conffile", "start with --config FILE"),
     ("disable_pqexec", "both protocols are served"),
     ("job_name", "there is no Windows service"),
     ("listen_backlog", "1024 clients may wait to be accepted"),
     ("login_notify_message", "nothing is said at login"),
-    ("max_db_client_connections", CLIENT_LIMIT),
-    ("max_user_client_connections", CLIENT_LIMIT),
-    ("peer_id", "one process uses all cores, so every cancel request reaches the right one"),
     ("pool_idle_timeout", "pools without servers are kept"),
     ("sbuf_loopcnt", "connections take turns by themselves"),
     ("scram_iterations", "a verifier in `auth_file` brings its own number"),
@@ -53,14 +43,10 @@ const SETTINGS: &[(&str, &str)] = &[
 
 const DATABASES: &[(&str, &str)] = &[
     ("application_name", SESSION_DEFAULT),
-    ("auth_dbname", LOOKUP),
-    ("auth_query", LOOKUP),
-    ("auth_user", LOOKUP),
     ("client_encoding", SESSION_DEFAULT),
     ("datestyle", SESSION_DEFAULT),
     ("timezone", SESSION_DEFAULT),
     ("load_balance_hosts", "the router policy and each node's `weight` decide"),
-    ("max_db_client_connections", CLIENT_LIMIT),
 ];
 
-const USERS: &[(&str, &str)] = &[("max_user_client_connections", CLIENT_LIMIT)];
+const PEERS: &[(&str, &str)] = &[("pool_size", "each cancel request has a connection of its own")];

@@ -33,6 +33,7 @@ pub(super) fn convert(files: &Files<'_>) -> Result<Converted, ImportError> {
     let control_passwords = clusters.write(&mut page, &auth, &source);
     let preferences = databases::write(&mut page, &source, &clusters);
     databases::write_users(&mut page, &source);
+    databases::write_peers(&mut page, &source);
     write_router(&mut page, &clusters, &preferences);
 
     let (text, tally) = page.into_parts();

@@ -5,10 +5,14 @@ use super::{
     auth::Auth,
     carry::{Carried, carry},
     clusters::Clusters,
-    instead::{UNKNOWN, instead},
+    instead::UNKNOWN,
     source::{Setting, Source},
 };
 use crate::config::{self, Form};
+
+/// What is wrong with an `auth_dbname`.
+pub(super) const NOT_LISTED: &str =
+    "it is not in [databases], so that PgBouncer looks nobody up; the client's is asked";
 
 /// The name of our file with the process id: PgBouncer's is in use until it is gone.
 const PIDFILE: &str = "howdah.pid";
@@ -38,10 +42,6 @@ pub(super) fn write(page: &mut Page, source: &Source, auth: &Auth, clusters: &Cl
     if source.value("so_reuseport").is_none_or(|value| value == "0") {
         page.comment("PgBouncer has one thread. Howdah has one for each core, or as many as `workers` says.");
     }
-    for peer in &source.peers {
-        let instead = "one process uses all cores, so there is nobody to pass cancel requests on to";
-        page.drop(&format!("peers.{}", peer.key), &peer.value, instead);
-    }
 }
 
 struct Writer<'a> {
@@ -59,11 +59,11 @@ impl Writer<'_> {
             "auth_file" if value.is_empty() => return,
             "unix_socket_dir" if value.starts_with('@') => return abstract_socket(page, value),
             "pidfile" if !value.is_empty() => return self.pidfile(page, setting),
+            "auth_dbname" if !value.is_empty() && !self.source.has_database(value) => {
+                return page.drop(key, value, NOT_LISTED);
+            }
             key if ONLY_HBA.contains(&key) && self.auth.asked != "hba" => {
                 return page.drop(key, value, "it was not used, since `auth_type` is not hba");
-            }
-            key if ONLY_HBA.contains(&key) && !self.auth.reads_hba() => {
-                return page.drop(key, value, instead("", key));
             }
             _ => {}
         }

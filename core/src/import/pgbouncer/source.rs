@@ -23,7 +23,7 @@ pub(super) struct Source {
     /// `[users]`.
     pub users: Vec<Listed>,
     /// `[peers]`.
-    pub peers: Vec<Setting>,
+    pub peers: Vec<Listed>,
 }
 
 /// One key and its value.
@@ -33,7 +33,7 @@ pub(super) struct Setting {
     pub spot: Spot,
 }
 
-/// One database or user and what is said about it.
+/// One database, user or peer and what is said about it.
 pub(super) struct Listed {
     pub name: String,
     pub pairs: Vec<(String, String)>,
@@ -59,7 +59,7 @@ impl Source {
                 "databases" if entry.key == OUR_CONSOLE => source.clashes = true,
                 "databases" => source.databases.push(listed(entry)?),
                 "users" => source.users.push(listed(entry)?),
-                "peers" => source.peers.push(setting(entry)),
+                "peers" => source.peers.push(listed(entry)?),
                 other => return Err(syntax(&entry.spot, &format!("PgBouncer has no section [{other}]"))),
             }
         }
@@ -71,6 +71,11 @@ impl Source {
             return Err(ImportError::Empty { file: files.file.to_owned(), what });
         }
         Ok(source)
+    }
+
+    /// Whether clients can name this database.
+    pub(super) fn has_database(&self, name: &str) -> bool {
+        self.databases.iter().any(|database| database.name == name || database.name == "*")
     }
 
     /// A setting of `[pgbouncer]`, when it is there.

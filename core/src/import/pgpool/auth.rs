@@ -1,4 +1,4 @@
-//! Who may log in: `pool_passwd` becomes an `auth_file`, `pool_hba.conf` stays where HBA files are read.
+//! Who may log in: `pool_passwd` becomes an `auth_file`, `pool_hba.conf` stays.
 
 use super::{
     super::{
@@ -11,7 +11,6 @@ use super::{
     Conf,
     passwd::{self, Passwords},
 };
-use crate::config::{self, Form};
 
 /// Where pgpool-II looks for `pool_passwd` and for rules, from the folder of its configuration on.
 const POOL_PASSWD: &str = "pool_passwd";
@@ -22,8 +21,8 @@ pub(super) struct Auth {
     auth_type: &'static str,
     /// The rules file.
     hba: Option<String>,
-    /// There are rules, and nobody to read them.
-    hba_is_lost: bool,
+    /// There should be one.
+    rules_are_missing: bool,
     passwords: Passwords,
     pub userlist: Userlist,
 }
@@ -37,10 +36,8 @@ impl Auth {
         };
         let passwords = passwd::read(&contents);
         let wants_rules = conf.flag("enable_pool_hba", false);
-        let hba = (wants_rules && reads_rules()).then(|| {
-            let found = Files::from_folder(POOL_HBA, files.file);
-            files.named(POOL_HBA, &found)
-        });
+        let rules = Files::from_folder(POOL_HBA, files.file);
+        let hba = (wants_rules && files.is_there(&rules)).then(|| files.named(POOL_HBA, &rules));
         let has_hash = passwords.usable.iter().any(|(_, secret)| secret.starts_with("md5"));
         let auth_type = match &hba {
             Some(_) => "hba",
@@ -51,12 +48,13 @@ impl Auth {
             [] => Userlist::template(),
             usable => Userlist::of(usable),
         };
-        Self { auth_type, hba_is_lost: wants_rules && hba.is_none(), hba, passwords, userlist }
+        Self { auth_type, rules_are_missing: wants_rules && hba.is_none(), hba, passwords, userlist }
     }
 
     pub(super) fn write(&self, page: &mut Page, conf: &Conf) {
-        if self.hba_is_lost {
-            page.change("enable_pool_hba", "rules are not read: every client gives a password, from wherever it comes");
+        if self.rules_are_missing {
+            let what = format!("there is no {POOL_HBA}: every client gives a password, from wherever it comes");
+            page.change("enable_pool_hba", &what);
         } else if self.hba.is_none() {
             page.change(
                 "enable_pool_hba",
@@ -105,10 +103,4 @@ const SEALED: &str = "AES";
 /// The first of pgpool-II's checks that has a user.
 fn checks(conf: &Conf) -> Option<&'static str> {
     ["sr_check", "health_check"].into_iter().find(|check| conf.text(&format!("{check}_user")).is_some())
-}
-
-/// Whether Howdah reads HBA files.
-fn reads_rules() -> bool {
-    let has_type = matches!(config::form("", "auth_type"), Some(Form::Word(words)) if words.contains(&"hba"));
-    has_type && config::form("", "auth_hba_file").is_some()
 }

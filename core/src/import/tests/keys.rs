@@ -6,7 +6,7 @@ use super::*;
 const SETTINGS: &[(&str, &str)] = &[
     ("admin_users", "operator"),
     ("application_name_add_host", "1"),
-    ("auth_dbname", "postgres"),
+    ("auth_dbname", "a"),
     ("auth_file", "userlist.txt"),
     ("auth_hba_file", "hba.conf"),
     ("auth_ident_file", "ident.conf"),
@@ -110,7 +110,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// The keys of a database, `host` and `port` aside.
 const DATABASE: &[(&str, &str)] = &[
     ("application_name", "app"),
-    ("auth_dbname", "postgres"),
+    ("auth_dbname", "a"),
     ("auth_query", "'SELECT u, p FROM lookup($1)'"),
     ("auth_user", "operator"),
     ("client_encoding", "UTF8"),

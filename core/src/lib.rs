@@ -20,6 +20,7 @@ pub mod facts;
 pub mod generation;
 pub mod id;
 pub mod import;
+pub mod listen;
 pub mod net;
 pub mod operate;
 pub mod plugin;

@@ -175,8 +175,13 @@ async fn control_sessions_ask_and_listen(node: &PgNode) {
     let mut other = ControlSession::connect(&target).await.unwrap();
     session.query("LISTEN here").await.unwrap();
     other.query("NOTIFY here, 'now'").await.unwrap();
-    let heard = News::Notification { channel: "here".into(), payload: "now".into() };
-    assert_eq!(session.news().await.unwrap(), heard);
+    other.query("NOTIFY here, 'again'").await.unwrap();
+    // What comes with an answer is not lost.
+    session.query("SELECT 1").await.unwrap();
+    for payload in ["now", "again"] {
+        let heard = News::Notification { pid: other.pid(), channel: "here".into(), payload: payload.into() };
+        assert_eq!(session.news().await.unwrap(), heard);
+    }
 
     let (pid, key) = (session.pid(), session.key().to_vec());
     let (slept, cancelled) = tokio::join!(session.query("SELECT pg_sleep(60)"), async {

@@ -20,6 +20,7 @@ use crate::{
     config::{Config, Database, PoolMode},
     facts::NodeFacts,
     id::{NodeId, PoolKey},
+    listen::Hub,
     server::{ServerTarget, settings::Settings},
     telemetry::{averages::ByDatabase, stats::Stats},
 };
@@ -61,10 +62,14 @@ pub struct SetShared {
     pub clients: AtomicUsize,
     /// New clients are turned away.
     pub disabled: AtomicBool,
+    /// What its sessions listen to in transaction mode.
+    pub listen: Arc<Hub>,
     /// Sessions that keep their server.
     pinned: AtomicUsize,
     /// Some client has asked what a sequence answered before.
     recalls_sequences: AtomicBool,
+    /// Some client has asked which channels it listens to.
+    recalls_channels: AtomicBool,
     /// When the last transaction that wrote had ended.
     last_write: Mutex<Option<Instant>>,
     /// What the last client has shown of the user's secret, or what was looked up.
@@ -120,6 +125,16 @@ impl SetShared {
     /// A client asks what a sequence answered before.
     pub fn note_recalls_sequences(&self) {
         self.recalls_sequences.store(true, Relaxed);
+    }
+
+    /// Whether clients ask which channels they listen to. Until one does, no server has to know.
+    pub fn recalls_channels(&self) -> bool {
+        self.recalls_channels.load(Relaxed)
+    }
+
+    /// A client asks which channels it listens to.
+    pub fn note_recalls_channels(&self) {
+        self.recalls_channels.store(true, Relaxed);
     }
 
     /// What clients with these settings are told, if that is known.

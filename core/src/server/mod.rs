@@ -171,7 +171,17 @@ impl Server {
     }
 
     /// Runs a statement of our own; `each` gets the body of each DataRow.
-    pub async fn ask(&mut self, sql: &str, mut each: impl FnMut(&[u8])) -> Result<(), RunError> {
+    pub async fn ask(&mut self, sql: &str, each: impl FnMut(&[u8])) -> Result<(), RunError> {
+        self.ask_aside(sql, each, |_| ()).await
+    }
+
+    /// The same; `aside` gets the notifications that come with the answer, as whole messages.
+    pub async fn ask_aside(
+        &mut self,
+        sql: &str,
+        mut each: impl FnMut(&[u8]),
+        mut aside: impl FnMut(&[u8]),
+    ) -> Result<(), RunError> {
         let mut request = Vec::new();
         put_query(&mut request, sql.as_bytes());
         self.stream.write_all(&request).await?;
@@ -187,6 +197,7 @@ impl Server {
                 let body = &answer.filled()[frame::HEADER_BYTES..header.total];
                 match header.tag {
                     b'D' => each(body),
+                    b'A' => aside(&answer.filled()[..header.total]),
                     b'E' => failure = Some(RunError::from_body(body)),
                     b'S' => self.note_parameter(body),
                     b'Z' => {

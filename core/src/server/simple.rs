@@ -3,7 +3,11 @@
 //! The monitor, the catalog's reader, the look-up of users and cluster actions use it. It also hears what the server says
 //! unasked: a changed setting (`in_hot_standby` tells of a promotion), a shutdown.
 
-use std::{collections::BTreeMap, io, str::FromStr};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    str::FromStr,
+};
 
 use super::{ConnectError, ServerLogin, ServerTarget, connect};
 use crate::{
@@ -21,6 +25,8 @@ use crate::{
 const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most settings that are remembered.
 const PARAMETERS_MAX: usize = 256;
+/// Most notifications that may come with one answer; they are kept until somebody asks for them.
+const BACKLOG_MAX: usize = 10_000;
 
 /// One row, every value as text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +65,9 @@ pub enum QueryError {
     /// More rows than we take in.
     #[error("the answer has more than {ANSWER_MAX_BYTES} bytes")]
     TooLarge,
+    /// More notifications came with an answer than are kept.
+    #[error("more than {BACKLOG_MAX} notifications came with an answer")]
+    Flooded,
     /// An earlier query was abandoned midway, so the session cannot be used any more.
     #[error("an earlier query was abandoned")]
     OutOfStep,
@@ -85,10 +94,12 @@ pub enum News {
     Notice(ServerMessage),
     /// NOTIFY on a channel that we listen to.
     Notification {
+        /// The server process that sent it.
+        pid: u32,
         /// The channel.
         channel: String,
-        /// What was sent along.
-        payload: String,
+        /// What was sent along, in the session's encoding.
+        payload: Vec<u8>,
     },
 }
 
@@ -100,6 +111,8 @@ pub struct ControlSession {
     parameters: BTreeMap<String, String>,
     pid: u32,
     key: Vec<u8>,
+    /// Notifications that came with answers.
+    backlog: VecDeque<News>,
     /// Between Query and its ReadyForQuery.
     busy: bool,
 }
@@ -170,6 +183,9 @@ impl ControlSession {
         if self.busy {
             return Err(QueryError::OutOfStep);
         }
+        if let Some(news) = self.backlog.pop_front() {
+            return Ok(news);
+        }
         loop {
             let message = self.inbox.message(&mut self.stream, ANSWER_MAX_BYTES).await?;
             if let Some(news) = hear(&mut self.parameters, message)? {
@@ -202,7 +218,12 @@ impl ControlSession {
                 b'Z' => return failed.map_or(Ok(sets), |error| Err(QueryError::Server(error))),
                 b'G' | b'H' | b'W' => return Err(QueryError::Copy),
                 _ => {
-                    hear(&mut self.parameters, message)?;
+                    if let Some(news @ News::Notification { .. }) = hear(&mut self.parameters, message)? {
+                        if self.backlog.len() >= BACKLOG_MAX {
+                            return Err(QueryError::Flooded);
+                        }
+                        self.backlog.push_back(news);
+                    }
                 }
             }
         }
@@ -217,6 +238,7 @@ impl From<ServerLogin> for ControlSession {
             parameters: login.parameters.into_iter().collect(),
             pid: login.pid,
             key: login.key,
+            backlog: VecDeque::new(),
             busy: false,
         }
     }
@@ -251,8 +273,8 @@ fn hear(parameters: &mut BTreeMap<String, String>, message: Message<'_>) -> Resu
         }
         b'A' => {
             let mut take = Take::new(message.body, "NotificationResponse");
-            take.u32()?;
-            Ok(Some(News::Notification { channel: take.text()?, payload: take.text()? }))
+            let (pid, channel, payload) = (take.u32()?, take.text()?, take.cstr()?.to_vec());
+            Ok(Some(News::Notification { pid, channel, payload }))
         }
         b'N' => Ok(Some(News::Notice(ServerMessage::parse(message.body)?))),
         b'E' => Err(QueryError::Server(ServerMessage::parse(message.body)?)),

@@ -56,6 +56,9 @@ pub enum SessionError {
         /// `pin_limit`.
         limit: usize,
     },
+    /// More was heard for the client than is kept for it.
+    #[error("too many notifications wait for the client")]
+    TooManyNotifications,
     /// No server could be had.
     #[error(transparent)]
     Checkout(#[from] CheckoutError),
@@ -89,7 +92,7 @@ impl SessionError {
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::UnknownMessage(_) | Self::BadLength(_) => SqlState::PROTOCOL_VIOLATION,
-            Self::TooLarge { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::TooLarge { .. } | Self::TooManyNotifications => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Refused(refusal) => SqlState::parse(&refusal.sqlstate).unwrap_or(SqlState::INSUFFICIENT_PRIVILEGE),
             Self::Aborted => SqlState::IN_FAILED_SQL_TRANSACTION,
             Self::NoPrimary { .. } => SqlState::CANNOT_CONNECT_NOW,

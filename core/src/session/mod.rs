@@ -2,7 +2,7 @@
 //!
 //! The story is [`Session::serve`]. [`unit`] finds where a request ends, [`route`] chooses the node,
 //! [`lend`] gets a server ready, [`translate`] rewrites names, [`relay`] carries the bytes, and
-//! [`settle`] finds out what the transaction left behind.
+//! [`settle`] finds out what the transaction left behind. [`listen`] has the session hear of NOTIFY.
 
 pub mod choose;
 pub mod error;
@@ -20,6 +20,7 @@ mod begin;
 mod carry;
 mod deallocate;
 mod lend;
+mod listen;
 mod pin;
 mod recover;
 mod request;
@@ -54,6 +55,7 @@ use crate::{
     facts::Role,
     generation::ClusterRuntime,
     id::{Lsn, NodeId},
+    listen::Subscription,
     net::{buffer::Buffer, stream::Stream},
     plugin::input::SessionAttributes,
     pool::{Lease, PoolSet},
@@ -105,6 +107,8 @@ struct OpenTransaction {
     moves_sequence: bool,
     /// The request asks what a sequence answered before.
     recalls_sequence: bool,
+    /// The request rolls back, perhaps to a savepoint.
+    rolls_back: bool,
     /// Of the request nobody knows what it does.
     unseen: bool,
 }
@@ -127,6 +131,8 @@ pub struct Session {
     traces: Option<Box<Traces>>,
     /// The client has begun a transaction that no server knows of yet.
     begun: Option<Box<Begun>>,
+    /// What somebody else listens to for the session.
+    listening: Option<Box<Subscription>>,
     /// Why the session keeps its server.
     pins: Causes,
     /// Statements of SQL's PREPARE.
@@ -185,6 +191,7 @@ impl Session {
             settings: start.settings,
             traces: None,
             begun: None,
+            listening: None,
             pins: Causes::NONE,
             sql_statements: SqlStatements::default(),
             executes: None,
@@ -251,6 +258,10 @@ impl Session {
         self.flush().await?;
         if self.traces.is_some() && !self.is_in_transaction() {
             self.settle().await?;
+            self.flush().await?;
+        }
+        if self.listening.is_some() {
+            self.deliver().await?;
         }
         Ok(None)
     }
@@ -295,6 +306,7 @@ impl Session {
         enum Event {
             Client(io::Result<usize>),
             Server,
+            Heard,
             Order(Order),
         }
         let event = poll_fn(|cx| {
@@ -311,6 +323,9 @@ impl Session {
             if !silent && let Poll::Ready(read) = poll_read(&mut self.client, &mut self.input, cx) {
                 return Poll::Ready(Event::Client(read));
             }
+            if self.listening.is_some() && self.poll_heard(cx).is_ready() {
+                return Poll::Ready(Event::Heard);
+            }
             self.info.register(cx.waker());
             // One may have come just before.
             self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Event::Order(order)))
@@ -323,6 +338,10 @@ impl Session {
             Event::Order(order) => Err(SessionError::Ordered(order)),
             Event::Server => {
                 self.hear_server().await?;
+                Ok(None)
+            }
+            Event::Heard => {
+                self.deliver().await?;
                 Ok(None)
             }
         }

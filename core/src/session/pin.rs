@@ -37,7 +37,20 @@ impl Session {
         if self.is_pinned() {
             return Ok(());
         }
-        let Some(cause) = effects.iter().find_map(pins) else { return Ok(()) };
+        // In transaction mode somebody else listens for the session.
+        let stays = |cause: &Causes| *cause != Causes::LISTEN || !self.has_listener();
+        match effects.iter().filter_map(pins).find(stays) {
+            Some(cause) => self.may_keep_server(cause),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether operators let the session keep its server for that cause.
+    pub(super) fn may_keep_server(&self, cause: Causes) -> Result<(), SessionError> {
+        if self.is_pinned() {
+            return Ok(());
+        }
+        let cause = cause.words().next().unwrap_or_default();
         let config = &self.worker.shared.generation.load().config;
         let refused = config.server_pin == ServerPin::Refuse;
         let full = config.pin_limit > 0 && self.set.shared.pinned() >= config.pin_limit;
@@ -49,9 +62,9 @@ impl Session {
     }
 }
 
-/// The name of the cause that an effect is, when it surely outlives its transaction.
-fn pins(effect: &Effect) -> Option<&'static str> {
-    let cause = match effect {
+/// The cause that an effect is, when it surely outlives its transaction.
+fn pins(effect: &Effect) -> Option<Causes> {
+    Some(match effect {
         Effect::CreateTemporary => Causes::TEMPORARY,
         Effect::DeclareCursor { hold: true, .. } => Causes::CURSOR,
         Effect::AdvisoryLock => Causes::ADVISORY_LOCK,
@@ -60,6 +73,5 @@ fn pins(effect: &Effect) -> Option<&'static str> {
         Effect::Load => Causes::LIBRARY,
         Effect::Other => Causes::OTHER,
         _ => return None,
-    };
-    cause.words().next()
+    })
 }

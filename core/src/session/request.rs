@@ -91,13 +91,16 @@ impl Session {
             if self.is_in_transaction_at_server() {
                 self.undo_resets();
                 self.note_request(request)?;
+                self.listen_ahead().await?;
             } else if self.is_pinned() && self.lease.is_some() {
                 self.note_request(request)?;
+                self.listen_ahead().await?;
                 self.bring_up_to_date().await?;
             } else if self.begun.as_ref().is_some_and(|begun| begun.failed) {
                 return Err(SessionError::Aborted);
             } else {
                 let node = self.route(request, avoid).await?;
+                self.listen_ahead().await?;
                 if let Err(error) = self.lend(node, now).await {
                     if left > 0 && self.is_too_serializable(&error) {
                         self.serializable = true;
@@ -117,9 +120,10 @@ impl Session {
             }
             let node = self.lease_node;
             let begins = self.begun.is_some();
+            let relisted = self.relist();
             self.begin_at_server();
             self.own_sequences();
-            let again = !begins && left > 0;
+            let again = !begins && !relisted && left > 0;
             self.exchange.absorbs_stale_plans = again && self.may_be_stale(request);
             let hold = again && (self.exchange.absorbs_stale_plans || self.is_repeatable_here(request));
             match self.carry(request, hold).await {
@@ -259,6 +263,9 @@ impl Session {
             }
         }
         self.after_discard();
+        if let Some(traces) = &mut self.traces {
+            traces.committed |= self.exchange.committed;
+        }
         if self.exchange.settings_changed && self.traces.as_ref().is_none_or(|traces| traces.names.is_empty()) {
             // A function or a trigger has set it.
             self.traces.get_or_insert_default().all_settings = true;

@@ -47,6 +47,9 @@ impl Session {
         if let Destination::Refuse(refusal) = &plan.destination {
             return Err(SessionError::Refused(refusal.clone()));
         }
+        if self.must_relist() {
+            return self.primary().await;
+        }
         if let Some(node) = self.held_node(avoid) {
             return Ok(node);
         }
@@ -167,6 +170,10 @@ impl Session {
 
     /// What the statements mean for the rest of the transaction and of the session.
     fn note_all_effects(&mut self, shapes: &ShapeList, request: &Request) -> Result<(), SessionError> {
+        self.transaction.rolls_back = false;
+        if let Some(traces) = &mut self.traces {
+            traces.commits = false;
+        }
         for shape in shapes {
             self.may_pin(&shape.facts.effects)?;
         }
@@ -208,7 +215,7 @@ impl Session {
                 Effect::Execute(name) => {
                     let known = self.executes.as_ref().and_then(|known| known.find(name));
                     for effect in known.unwrap_or(std::slice::from_ref(effect)) {
-                        found |= traces.note(effect);
+                        found |= self.note_channels(effect, traces) | traces.note(effect);
                     }
                 }
                 Effect::SetByFunction => {
@@ -219,7 +226,11 @@ impl Session {
                     self.set.shared.note_recalls_sequences();
                     self.transaction.recalls_sequence = true;
                 }
-                effect => found |= traces.note(effect),
+                Effect::Rollback { .. } | Effect::RollbackTo(_) => {
+                    self.transaction.rolls_back = true;
+                    traces.note(effect);
+                }
+                effect => found |= self.note_channels(effect, traces) | traces.note(effect),
             }
         }
         // What was made by one command may be unmade by others.

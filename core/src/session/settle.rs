@@ -24,35 +24,48 @@ struct Findings {
     settings: Vec<(String, Option<String>)>,
     /// Names and texts of SQL's PREPARE.
     sql_statements: Vec<(String, String)>,
+    /// What it listens to.
+    channels: Vec<String>,
     causes: Causes,
 }
 
 impl Session {
     /// Asks what is left of the transaction, and gives the server back if nothing is.
     pub(super) async fn settle(&mut self) -> Result<(), SessionError> {
-        let Some(traces) = self.traces.take() else { return Ok(()) };
-        let Some(lease) = &mut self.lease else { return Ok(()) };
+        let Some(mut traces) = self.traces.take() else { return Ok(()) };
+        let Some(lease) = &mut self.lease else {
+            self.listen_to_no_more(&traces);
+            return Ok(());
+        };
         let custom = self.settings.iter().map(|(name, _)| name).filter(|name| name.contains('.'));
         let question = question(&traces, custom, &lease.info.target.user);
         let mut findings = Findings::default();
-        let mut malformed = None;
+        let (mut malformed, mut aside) = (None, Vec::new());
         let asked = match question.is_empty() {
             true => Ok(()),
             false => {
-                let answer = lease.ask(&question, |row| {
+                let read = |row: &[u8]| {
                     if let Err(error) = findings.read(row) {
                         malformed = Some(error);
                     }
-                });
-                answer.await
+                };
+                lease.ask_aside(&question, read, |message| aside.extend_from_slice(message)).await
             }
         };
+        self.pass_on(&aside);
         match (asked, malformed) {
-            (Ok(()), None) => self.conclude(&traces, &findings),
+            (Ok(()), None) => {
+                self.take_carried(&traces, &mut findings);
+                if !self.settle_channels(&traces, &findings.channels).await? {
+                    findings.causes = findings.causes.and(Causes::LISTEN);
+                }
+                self.conclude(&traces, &findings);
+            }
             (Ok(()), Some(_)) | (Err(RunError::Server { .. }), _) => {
                 // Its limits on time, its role or a late cancel request forbid it. The server stays with the
                 // session, which needs no answer then, and is asked again after the next transaction.
                 self.keep_server(Causes::SETTINGS, Causes::NONE);
+                traces.carry_over();
                 self.traces = Some(traces);
             }
             (Err(error), _) => {
@@ -64,24 +77,26 @@ impl Session {
         Ok(())
     }
 
-    fn conclude(&mut self, traces: &Traces, findings: &Findings) {
+    fn take_carried(&mut self, traces: &Traces, findings: &mut Findings) {
         let Some(lease) = &mut self.lease else { return };
         let found = findings.settings.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
         let before = if traces.all_settings { Settings::default() } else { lease.settings.clone() };
         lease.settings = before.corrected(found);
         self.settings = lease.settings.over(&self.startup);
         self.serializable = super::is_serializable(&self.settings);
-        let mut found_causes = findings.causes;
         if traces.suspects.contain(Causes::PREPARED) {
             match carriable(&findings.sql_statements) {
                 Some(carried) => {
                     lease.sql_statements = carried.clone();
                     self.sql_statements = carried;
                 }
-                None => found_causes = found_causes.and(Causes::PREPARED),
+                None => findings.causes = findings.causes.and(Causes::PREPARED),
             }
         }
-        let mut causes = found_causes.and(traces.suspects.without(Causes::VISIBLE));
+    }
+
+    fn conclude(&mut self, traces: &Traces, findings: &Findings) {
+        let mut causes = findings.causes.and(traces.suspects.without(Causes::VISIBLE));
         if traces.overflow {
             causes = causes.and(Causes::SETTINGS);
         }
@@ -139,6 +154,9 @@ fn question<'a>(traces: &'a Traces, custom: impl Iterator<Item = &'a str>, login
             parts.push(format!("SELECT {}::text, NULL, NULL WHERE EXISTS ({part})", cause.bits()));
         }
     }
+    if traces.suspects.contain(Causes::LISTEN) {
+        parts.push("SELECT 'l', channel, NULL FROM pg_catalog.pg_listening_channels() AS channel".to_owned());
+    }
     parts.join(" UNION ALL ")
 }
 
@@ -158,7 +176,7 @@ fn ask_names(names: &[&str], login: &str) -> String {
     sql
 }
 
-const ASK_CAUSES: [(Causes, &str); 4] = [
+const ASK_CAUSES: [(Causes, &str); 3] = [
     (
         Causes::TEMPORARY,
         "SELECT FROM pg_catalog.pg_depend WHERE refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass \
@@ -169,7 +187,6 @@ const ASK_CAUSES: [(Causes, &str); 4] = [
         Causes::ADVISORY_LOCK,
         "SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid()",
     ),
-    (Causes::LISTEN, "SELECT FROM pg_catalog.pg_listening_channels()"),
 ];
 
 /// The statements, if each can be prepared again by its text: one that came with others in one text
@@ -199,6 +216,7 @@ impl Findings {
         match (what.as_str(), name) {
             ("s", Some(name)) => self.settings.push((name, value)),
             ("p", Some(name)) => self.sql_statements.push((name, value.unwrap_or_default())),
+            ("l", Some(channel)) => self.channels.push(channel),
             (cause, _) => {
                 let cause = cause.parse().map_err(|_| Malformed("DataRow"))?;
                 self.causes = self.causes.and(Causes::from_bits(cause));

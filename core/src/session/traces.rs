@@ -101,6 +101,19 @@ impl Causes {
     }
 }
 
+/// Whether a server knows what the session listens to, so that its answer in the end is the whole truth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Relisted {
+    /// It was not told.
+    #[default]
+    No,
+    /// It was told before the transaction.
+    Before,
+    /// It was told in the transaction, and forgets it if that is rolled back, or one of the savepoints
+    /// from before; the names are those since.
+    Inside(Vec<Box<str>>),
+}
+
 /// What has to be asked, or done, when the transaction is over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traces {
@@ -118,6 +131,20 @@ pub struct Traces {
     pub overflow: bool,
     /// DISCARD SEQUENCES.
     pub forgets_sequences: bool,
+    /// Channels of LISTENs that nobody has been told of.
+    pub listens: Vec<Box<str>>,
+    /// Channels that are listened to for the session already, in case that it does.
+    pub ahead: Vec<Box<str>>,
+    /// Nobody could be had to listen for the session.
+    pub unheard: bool,
+    /// A COMMIT is on its way that may be of these LISTENs.
+    pub commits: bool,
+    /// Channels may have been left, or be asked for.
+    pub unlistens: bool,
+    /// What the server knows of them.
+    pub relisted: Relisted,
+    /// The transaction in which it was told was committed.
+    pub committed: bool,
 }
 
 impl Traces {
@@ -144,7 +171,16 @@ impl Traces {
             Effect::DeclareCursor { hold: true, .. } | Effect::CloseCursor(_) | Effect::CloseAllCursors => {
                 self.suspect(Causes::CURSOR);
             }
-            Effect::Listen(_) | Effect::Unlisten(_) | Effect::UnlistenAll => self.suspect(Causes::LISTEN),
+            Effect::Listen(channel) => self.note_listen(channel),
+            Effect::Unlisten(_) | Effect::UnlistenAll => self.need_channels(),
+            Effect::Commit { .. } => {
+                self.commits = !self.listens.is_empty();
+                return false;
+            }
+            Effect::Rollback { .. } | Effect::Savepoint(_) | Effect::Release(_) | Effect::RollbackTo(_) => {
+                self.note_savepoint(effect);
+                return false;
+            }
             Effect::AdvisoryLock | Effect::AdvisoryUnlock | Effect::AdvisoryUnlockAll => {
                 self.suspect(Causes::ADVISORY_LOCK);
             }
@@ -160,7 +196,57 @@ impl Traces {
     /// Anything may have happened.
     pub fn note_everything(&mut self) {
         self.all_settings = true;
+        self.unlistens = true;
         self.suspect(Causes::VISIBLE);
+    }
+
+    fn note_listen(&mut self, channel: &str) {
+        self.suspect(Causes::LISTEN);
+        if self.listens.len() < NAMES_MAX && !self.listens.iter().any(|known| **known == *channel) {
+            self.listens.push(channel.into());
+        }
+    }
+
+    /// Follows whether what the server was told inside the transaction is still there. Nothing else
+    /// has to be followed: what the client did itself, the server knows.
+    fn note_savepoint(&mut self, effect: &Effect) {
+        let Relisted::Inside(savepoints) = &mut self.relisted else { return };
+        let find = |name: &str| savepoints.iter().rposition(|known| **known == *name);
+        match effect {
+            Effect::Savepoint(name) if savepoints.len() < NAMES_MAX => savepoints.push(name.as_str().into()),
+            Effect::Release(name) => {
+                if let Some(at) = find(name) {
+                    savepoints.truncate(at);
+                }
+            }
+            Effect::RollbackTo(name) => match find(name) {
+                Some(at) => savepoints.truncate(at + 1),
+                None => self.relisted = Relisted::No,
+            },
+            // The transaction is undone; or there is one savepoint too many, and then rather a channel too many.
+            _ => self.relisted = Relisted::No,
+        }
+    }
+
+    /// The transaction is over, and these are kept for the next.
+    pub fn carry_over(&mut self) {
+        self.relisted = if self.knows_channels() { Relisted::Before } else { Relisted::No };
+        self.committed = false;
+    }
+
+    /// The server will have to know what the session listens to.
+    pub fn need_channels(&mut self) {
+        self.suspect(Causes::LISTEN);
+        self.unlistens = true;
+    }
+
+    /// What the server listens to is all that the session listens to.
+    pub fn knows_channels(&self) -> bool {
+        match self.relisted {
+            Relisted::No => false,
+            Relisted::Before => true,
+            Relisted::Inside(_) => self.committed,
+        }
     }
 
     /// Something of these may have come or gone.
@@ -250,6 +336,39 @@ mod tests {
             traces.note_candidate(value);
         }
         assert_eq!(traces.names, ["app.tenant".into(), "work_mem".into()]);
+    }
+
+    #[test]
+    fn a_commit_matters_only_behind_a_listen() {
+        assert_eq!(noted(&[Effect::Commit { chain: false }]), Traces::default());
+        assert!(noted(&[Effect::Listen("a".into()), Effect::Commit { chain: false }]).commits);
+    }
+
+    #[test]
+    fn what_a_server_was_told_inside_is_lost_with_an_earlier_savepoint() {
+        let told = || Traces { relisted: Relisted::Inside(Vec::new()), committed: true, ..Traces::default() };
+        let after = |effects: &[Effect]| {
+            let mut traces = told();
+            effects.iter().for_each(|effect| _ = traces.note(effect));
+            traces.knows_channels()
+        };
+        let (save, back) = (Effect::Savepoint("s".into()), Effect::RollbackTo("s".into()));
+        assert!(after(&[]));
+        assert!(!after(std::slice::from_ref(&back)));
+        assert!(after(&[save.clone(), back.clone(), back.clone()]));
+        assert!(!after(&[save, Effect::Release("s".into()), back]));
+        assert!(!after(&[Effect::Rollback { chain: true }]));
+        assert!(!Traces { committed: false, ..told() }.knows_channels());
+    }
+
+    #[test]
+    fn what_a_server_was_told_counts_in_the_next_transaction_if_it_was_committed() {
+        let told = |committed| Traces { relisted: Relisted::Inside(Vec::new()), committed, ..Traces::default() };
+        for (committed, relisted) in [(true, Relisted::Before), (false, Relisted::No)] {
+            let mut traces = told(committed);
+            traces.carry_over();
+            assert_eq!(traces, Traces { relisted, ..Traces::default() });
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(super) enum SessionUse {
     MovesSequence,
     /// Answers what a sequence answered before.
     RecallsSequence,
+    /// Answers what the session listens to.
+    RecallsChannels,
     /// Answers from what the session did before.
     Remembers,
     /// Changes something else.
@@ -127,7 +129,8 @@ pub(super) fn session_use(name: &str) -> Option<SessionUse> {
         "pg_advisory_unlock_all" => SessionUse::AdvisoryUnlockAll,
         "nextval" | "setval" => SessionUse::MovesSequence,
         "currval" | "lastval" => SessionUse::RecallsSequence,
-        "pg_listening_channels" | "pg_prepared_statement" | "pg_cursor" | "pg_my_temp_schema" => SessionUse::Remembers,
+        "pg_listening_channels" => SessionUse::RecallsChannels,
+        "pg_prepared_statement" | "pg_cursor" | "pg_my_temp_schema" => SessionUse::Remembers,
         "setseed" | "pg_replication_origin_session_setup" | "pg_replication_origin_session_reset" => SessionUse::Other,
         _ => return None,
     })

@@ -123,6 +123,8 @@ pub enum Effect {
     Unlisten(String),
     /// UNLISTEN *.
     UnlistenAll,
+    /// Asks which channels it listens to: `pg_listening_channels`.
+    RecallChannels,
     /// May take an advisory lock that outlives its transaction.
     AdvisoryLock,
     /// Gives back one advisory lock.

@@ -365,6 +365,10 @@ impl<'a> Reader<'a> {
             None => {}
             Some(SessionUse::Remembers) => self.traits.session_state = true,
             Some(SessionUse::MovesSequence) => self.effects.push(Effect::UseSequence),
+            Some(SessionUse::RecallsChannels) => {
+                self.traits.session_state = true;
+                self.affect(Effect::RecallChannels);
+            }
             Some(SessionUse::RecallsSequence) => self.affect(Effect::RecallSequence),
             Some(SessionUse::SetConfig) => self.affect(Effect::SetByFunction),
             Some(SessionUse::AdvisoryLock) => self.affect(Effect::AdvisoryLock),

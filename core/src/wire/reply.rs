@@ -13,7 +13,7 @@ use pgwire::messages::{
     startup::{Authentication, BackendKeyData, NegotiateProtocolVersion, ParameterStatus, SecretKey},
 };
 
-use super::sqlstate::SqlState;
+use super::{frame, sqlstate::SqlState};
 
 /// The `oid` of `text`, for the console's columns.
 pub const TEXT_OID: u32 = 25;
@@ -118,6 +118,15 @@ pub fn parameter_status(out: &mut Vec<u8>, name: &str, value: &str) {
 /// What a later CancelRequest must show. `key` has 4 bytes before protocol 3.2, else 4 to 256.
 pub fn backend_key_data(out: &mut Vec<u8>, pid: u32, key: &[u8]) {
     put(out, &BackendKeyData::new(pid.cast_signed(), SecretKey::Bytes(key.to_vec().into())));
+}
+
+/// A NOTIFY that was heard. The payload stays as it came, whatever its encoding.
+pub fn notification(out: &mut Vec<u8>, pid: u32, channel: &str, payload: &[u8]) {
+    frame::put(out, b'A', |out| {
+        out.extend_from_slice(&pid.to_be_bytes());
+        frame::put_cstr(out, channel.as_bytes());
+        frame::put_cstr(out, payload);
+    });
 }
 
 /// The end of a request.
@@ -278,6 +287,13 @@ mod tests {
         let mut out = Vec::new();
         data_row(&mut out, &[None, Some(b""), Some(b"x")]);
         assert_eq!(out, b"D\0\0\0\x13\0\x03\xff\xff\xff\xff\0\0\0\0\0\0\0\x01x");
+    }
+
+    #[test]
+    fn a_notification_keeps_sender_and_payload() {
+        let mut out = Vec::new();
+        notification(&mut out, 258, "a", b"\xff");
+        assert_eq!(out, b"A\0\0\0\x0c\0\0\x01\x02a\0\xff\0");
     }
 
     #[test]

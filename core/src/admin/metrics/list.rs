@@ -63,6 +63,22 @@ pub(super) const METRICS: &[Metric] = &[
     gauge("howdah_sessions_pinned", "Sessions that keep their server.", |scene, to| {
         each_set(scene, |labels, numbers, _| to.count(labels, numbers.set.shared.pinned() as u64));
     }),
+    gauge("howdah_listen_connections", "Connections that listen for sessions in transaction mode.", |scene, to| {
+        each_set(scene, |labels, numbers, _| to.yes(labels, numbers.set.shared.listen.numbers().connected));
+    }),
+    gauge("howdah_listen_channels", "Channels that these connections listen to.", |scene, to| {
+        each_set(scene, |labels, numbers, _| to.count(labels, numbers.set.shared.listen.numbers().channels as u64));
+    }),
+    gauge("howdah_listen_sessions", "Sessions that they listen for.", |scene, to| {
+        each_set(scene, |labels, numbers, _| to.count(labels, numbers.set.shared.listen.numbers().sessions as u64));
+    }),
+    counter(
+        "howdah_listen_gaps_total",
+        "Times that notifications may have been lost with a connection.",
+        |scene, to| {
+            each_set(scene, |labels, numbers, _| to.count(labels, numbers.set.shared.listen.numbers().gaps));
+        },
+    ),
     counter("howdah_logins_total", "Clients that logged in.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.logins));
     }),

@@ -17,9 +17,10 @@ use std::{
 use tokio::io::AsyncWrite;
 
 use crate::{
+    listen::Channels,
     net::{buffer::Buffer, stream::Stream},
     server::{RunError, Server, poll_read, statements::Statement},
-    wire::frontend::put_query,
+    wire::{frame, frontend::put_query},
 };
 
 /// Most of a server's answer that is kept back to see whether it is a refusal (25006).
@@ -153,6 +154,10 @@ pub struct Exchange {
     /// The refusal that is being kept from the client.
     pub refused: Option<Refused>,
     ready: bool,
+    /// A COMMIT has been answered as one.
+    pub committed: bool,
+    /// Channels that somebody else listens to for the session: what a server says of them is not passed on.
+    pub muted: Option<Arc<Channels>>,
     /// DISCARD ALL or DEALLOCATE ALL has been answered.
     pub discarded: Discarded,
     /// A ParameterStatus has said that something is set otherwise.
@@ -212,6 +217,8 @@ impl Default for Exchange {
             touched: false,
             refused: None,
             ready: true,
+            committed: false,
+            muted: None,
             discarded: Discarded::Nothing,
             settings_changed: false,
             absorbs_stale_plans: false,
@@ -232,6 +239,7 @@ impl Exchange {
         self.touched = false;
         self.refused = None;
         self.ready = false;
+        self.committed = false;
         self.discarded = Discarded::Nothing;
         self.settings_changed = false;
         self.prepared_anew = false;
@@ -439,6 +447,13 @@ impl Exchange {
         self.cleared = self.to_client.len();
         self.scanned = self.cleared;
         self.touched = true;
+    }
+
+    /// Whether the client hears of a NotificationResponse with this body in another way.
+    pub fn mutes(&self, body: &[u8]) -> bool {
+        let Some(muted) = &self.muted else { return false };
+        let channel = body.get(4..).and_then(frame::cstr).and_then(|(channel, _)| std::str::from_utf8(channel).ok());
+        channel.is_some_and(|channel| muted.contains(channel))
     }
 
     /// Forgets the server's answer so far: the request will be made elsewhere.

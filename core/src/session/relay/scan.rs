@@ -25,7 +25,8 @@ impl Exchange {
             let Some(next) = frame::header(&self.to_client.filled()[at..]).map_err(|_| Broken::Protocol)? else {
                 break;
             };
-            if self.prefixes > 0 {
+            // A notification may come between any two messages; it answers nothing.
+            if self.prefixes > 0 && next.tag != b'A' {
                 if self.to_client.len() - at < next.total {
                     break;
                 }
@@ -33,7 +34,7 @@ impl Exchange {
                 continue;
             }
             // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
-            if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'A' | b'N' | b'H' | b'c') {
+            if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'N' | b'H' | b'c') {
                 self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
                 at += HEADER_BYTES;
                 self.rest = next.total - HEADER_BYTES;
@@ -73,6 +74,10 @@ impl Exchange {
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];
         match next.tag {
             b'1' | b'3' => return Ok(self.answered(at, next.total)),
+            b'A' if self.mutes(body) => {
+                self.to_client.cut(at, next.total);
+                return Ok(at);
+            }
             b'S' => self.settings_changed |= parameter_status(body).is_some_and(|(name, _)| Settings::may_hold(name)),
             b'E' => {
                 let has_other_columns = self.prepared_anew && has_other_columns(body);
@@ -131,6 +136,7 @@ impl Exchange {
 
     fn note_tag(&mut self, at: usize, total: usize, server: &mut Server) {
         match &self.to_client.filled()[at + HEADER_BYTES..at + total] {
+            b"COMMIT\0" => self.committed = true,
             b"DISCARD ALL\0" => {
                 server.forget_session();
                 self.discarded = Discarded::All;

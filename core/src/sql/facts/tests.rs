@@ -496,6 +496,7 @@ fn effects_follow_the_order_of_the_statements() {
         ("do 'begin end'", vec![Effect::Unknown]),
         ("call p(1)", vec![Effect::Unknown, Effect::Unknown]),
         ("select currval('s'), lastval()", vec![Effect::RecallSequence, Effect::RecallSequence]),
+        ("select * from pg_listening_channels()", vec![Effect::RecallChannels]),
         ("explain select pg_advisory_lock(1)", vec![]),
         ("select nextval('s')", vec![Effect::UseSequence]),
         ("select 1 into temp t", vec![Effect::CreateTemporary]),

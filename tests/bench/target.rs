@@ -109,7 +109,10 @@ fn howdah(bed: &Bed, name: &str, program: &Path, policy: Policy, scram: bool) ->
             .set("workers", "1")
             .set("pool_mode", "\"transaction\"")
             .set("default_pool_size", &POOL_SIZE.to_string())
-            .set("max_client_conn", &CLIENTS_MAX.to_string());
+            .set("max_client_conn", &CLIENTS_MAX.to_string())
+            // As the peers have it.
+            .set("log_connections", "false")
+            .set("log_disconnections", "false");
         if policy == Policy::None {
             config = config.without_router();
         }

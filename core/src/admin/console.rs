@@ -79,7 +79,7 @@ impl Console {
             user: hello.user.as_str().into(),
             database: hello.database.as_str().into(),
             application: application.map(|(_, value)| value.as_str()).unwrap_or_default().into(),
-            address: hello.stream.peer(),
+            address: hello.address,
             local: hello.stream.local(),
             tls: hello.stream.is_tls(),
             console: true,

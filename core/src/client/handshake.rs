@@ -10,7 +10,7 @@ use crate::{
     auth::{Secret, Secrets},
     config::{AuthType, Hba},
     net::{
-        stream::Stream,
+        stream::{PeerAddr, Stream},
         tls::{self, Acceptor},
     },
     wire::{
@@ -87,6 +87,8 @@ pub struct ClientHello {
     pub protocol: ProtocolVersion,
     /// Whether it wants to speak the replication protocol.
     pub replication: bool,
+    /// Where it comes from.
+    pub address: PeerAddr,
     /// Subject of its verified certificate.
     pub tls_subject: Option<String>,
     /// What we can show to servers in its name.
@@ -102,7 +104,7 @@ pub struct ClientHello {
 impl fmt::Debug for ClientHello {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientHello")
-            .field("peer", &self.stream.peer())
+            .field("peer", &self.address)
             .field("user", &self.user)
             .field("database", &self.database)
             .field("protocol", &self.protocol)
@@ -206,6 +208,7 @@ impl Admitted {
         let Self { who: Introduction { user, database, replication, console }, parameters, protocol, secret } = self;
         ClientHello {
             tls_subject: tls::client_subject(&line.stream),
+            address: line.stream.peer(),
             stream: line.stream,
             user,
             database,

@@ -114,7 +114,7 @@ async fn prepare(worker: &Worker, generation: &Generation, hello: &ClientHello) 
         None => learn_welcome(worker, &set, &cluster, wanted).await?,
     };
     if generation.config.application_name_add_host {
-        welcome = with_host(welcome, hello.stream.peer());
+        welcome = with_host(welcome, hello.address);
     }
     Ok(Ready { set, cluster, welcome, attributes, places })
 }
@@ -227,7 +227,7 @@ fn with_host(welcome: Welcome, peer: PeerAddr) -> Welcome {
 
 fn attributes_of(hello: &ClientHello) -> SessionAttributes {
     let application = hello.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("application_name"));
-    let client_address = match hello.stream.peer() {
+    let client_address = match hello.address {
         PeerAddr::Tcp(address) => address.ip().to_string(),
         PeerAddr::Unix | PeerAddr::Gone => String::new(),
     };
@@ -253,7 +253,7 @@ async fn enter(
         user: Arc::clone(&ready.set.user),
         database: Arc::clone(&ready.set.database),
         application: Arc::clone(&ready.attributes.application),
-        address: hello.stream.peer(),
+        address: hello.address,
         local: hello.stream.local(),
         tls: hello.stream.is_tls(),
         console: false,

@@ -9,6 +9,7 @@ use tokio::{
 use super::*;
 use crate::{
     admin::fixture,
+    net::stream::PeerAddr,
     operate::Command as Ordered,
     wire::{backend::error_field, frame, startup::ProtocolVersion},
     worker::Shared,
@@ -46,6 +47,7 @@ impl Operator {
             parameters: Vec::new(),
             protocol: ProtocolVersion { major: 3, minor: 0 },
             replication: false,
+            address: PeerAddr::Unix,
             tls_subject: None,
             secret: None,
             console: Some(role),

@@ -32,6 +32,8 @@ fn cluster() -> Facts {
         timeline: Some(1),
         received: None,
         replayed: None,
+        inserted: None,
+        async_commit: false,
         lag_bytes: Some(0),
         lag: None,
         sampled_at: tokio::time::Instant::now(),

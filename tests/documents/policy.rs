@@ -70,6 +70,8 @@ fn facts(cluster: &Cluster) -> Facts {
         timeline: Some(1),
         received: None,
         replayed: None,
+        inserted: None,
+        async_commit: false,
         lag_bytes: Some(0),
         lag: None,
         sampled_at: tokio::time::Instant::now(),

@@ -58,6 +58,8 @@ pub(super) fn facts() -> Facts {
         timeline: (health == Health::Up).then_some(3),
         received: (health == Health::Up).then_some(Lsn(0x16_0000_0000)),
         replayed: (health == Health::Up).then_some(Lsn(0x16_0000_0000)),
+        inserted: None,
+        async_commit: false,
         lag_bytes: (health == Health::Up).then_some(0),
         lag: (health == Health::Up).then_some(Duration::ZERO),
         sampled_at: Instant::now(),

@@ -75,6 +75,10 @@ pub enum Position {
         /// Flushed, not inserted: the insert position may lie behind a page header that no
         /// standby reaches before more is written.
         flushed: Lsn,
+        /// The end of what has been inserted, headers of empty pages left aside.
+        inserted: Option<Lsn>,
+        /// `synchronous_commit` is off, or may be, for sessions that do not set it.
+        async_commit: bool,
     },
     /// In recovery.
     Standby {

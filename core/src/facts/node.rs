@@ -59,6 +59,11 @@ pub struct NodeFacts {
     pub received: Option<Lsn>,
     /// Standby: replayed position. Primary: flushed position.
     pub replayed: Option<Lsn>,
+    /// Primary: the end of what has been inserted, where a standby arrives once it is flushed. Every commit
+    /// that was acknowledged is within it.
+    pub inserted: Option<Lsn>,
+    /// Primary: commits may be acknowledged before they are flushed, by the server's own configuration.
+    pub async_commit: bool,
     /// Bytes behind the primary's newest known position.
     pub lag_bytes: Option<u64>,
     /// Age of the newest replayed commit; zero when fully caught up.

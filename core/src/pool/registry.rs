@@ -70,12 +70,21 @@ pub struct SetShared {
     recalls_sequences: AtomicBool,
     /// Some client has asked which channels it listens to.
     recalls_channels: AtomicBool,
-    /// When the last transaction that wrote had ended.
-    last_write: Mutex<Option<Instant>>,
+    /// The last transaction that wrote.
+    last_write: Mutex<Option<LastWrite>>,
     /// What the last client has shown of the user's secret, or what was looked up.
     shown: Mutex<Option<Secret>>,
     /// By the settings a client asks for: the canonical settings, and what it is told at login.
     welcomes: Mutex<HashMap<Settings, Welcome>>,
+}
+
+/// What is known of what the clients of one (database, user) have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastWrite {
+    /// When the last transaction that wrote had ended.
+    pub ended: Instant,
+    /// Some may have been acknowledged before they were flushed.
+    pub unflushed: bool,
 }
 
 /// What a client with certain settings is told at login.
@@ -106,14 +115,17 @@ impl SetShared {
         self.pinned.fetch_sub(1, Relaxed);
     }
 
-    /// When the last transaction that wrote had ended, of whatever client.
-    pub fn last_write(&self) -> Option<Instant> {
+    /// What was written last, by whatever client.
+    pub fn last_write(&self) -> Option<LastWrite> {
         *self.last_write.lock().expect("nothing panics while it holds the moment")
     }
 
-    /// A transaction that wrote has ended.
-    pub fn note_write(&self, now: Instant) {
-        *self.last_write.lock().expect("nothing panics while it holds the moment") = Some(now);
+    /// A transaction that wrote has ended; `unflushed` says that it may have been acknowledged before
+    /// it was flushed. A later one that was flushed does not tell whether it was too.
+    pub fn note_write(&self, now: Instant, unflushed: bool) {
+        let mut last = self.last_write.lock().expect("nothing panics while it holds the moment");
+        let before = last.is_some_and(|last| last.unflushed);
+        *last = Some(LastWrite { ended: now, unflushed: unflushed || before });
     }
 
     /// Whether clients ask what a sequence answered before. Until one does, nobody has to keep a server

@@ -1,8 +1,10 @@
 //! One connection of ours to a node.
 //!
 //! [`connect`] opens it and logs in, [`Server`] is what pools keep and sessions borrow; [`settings`],
-//! [`statements`] and [`sql_statements`] are what a session's next server must be brought up to.
+//! [`statements`] and [`sql_statements`] are what a session's next server must be brought up to;
+//! [`async_commit`] is what its commits promise.
 
+pub mod async_commit;
 pub mod cancel;
 pub mod connect;
 mod error;
@@ -31,7 +33,13 @@ use tokio::{
     time::timeout,
 };
 
-use self::{info::ServerInfo, settings::Settings, sql_statements::SqlStatements, statements::Statements};
+use self::{
+    async_commit::{ASK, SYNCHRONOUS_COMMIT},
+    info::ServerInfo,
+    settings::Settings,
+    sql_statements::SqlStatements,
+    statements::Statements,
+};
 use crate::{
     clock::Moment,
     id::PoolKey,
@@ -52,6 +60,8 @@ pub struct Server {
     pub status: TxStatus,
     /// What has been set on it beyond its defaults.
     pub settings: Settings,
+    /// Where nothing is set, its commits may be acknowledged before they are flushed.
+    async_by_default: bool,
     /// What SQL's PREPARE has prepared on it.
     pub sql_statements: SqlStatements,
     /// What has been prepared on it under our names.
@@ -127,6 +137,7 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         info,
         status: TxStatus::Idle,
         settings: Settings::default(),
+        async_by_default: true,
         sql_statements: SqlStatements::default(),
         statements: Statements::default(),
         unnamed: 0,
@@ -138,8 +149,12 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         worker: opening.worker,
         _place: opening.place,
     });
+    let failed = |error| ConnectError::Query(Box::new(error));
+    server.async_by_default = server.is_asynchronous().await.map_err(failed)?;
     if let Some(sql) = opening.connect_query {
-        server.run(&sql).await.map_err(|error| ConnectError::Query(Box::new(error)))?;
+        server.run(&sql).await.map_err(failed)?;
+        // What the statement has set is lost when the session is discarded; both may be so.
+        server.async_by_default |= server.is_asynchronous().await.map_err(failed)?;
     }
     Ok(server)
 }
@@ -163,6 +178,20 @@ impl Server {
     #[inline]
     pub fn is_quiet(&mut self) -> bool {
         self.stream.is_quiet()
+    }
+
+    /// Its commits may be acknowledged before they are flushed, by what is set now.
+    pub fn commits_asynchronously(&self) -> bool {
+        self.settings.value(SYNCHRONOUS_COMMIT).map_or(self.async_by_default, async_commit::may_be_off)
+    }
+
+    async fn is_asynchronous(&mut self) -> Result<bool, RunError> {
+        let mut answer = true;
+        match self.ask(ASK, |row| answer = async_commit::read(row)).await {
+            // Whatever it is that does not know the setting.
+            Ok(()) | Err(RunError::Server { .. }) => Ok(answer),
+            Err(error) => Err(error),
+        }
     }
 
     /// Runs a statement of our own while no client uses the server; answers are thrown away.

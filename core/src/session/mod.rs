@@ -21,6 +21,7 @@ mod carry;
 mod deallocate;
 mod lend;
 mod listen;
+mod mark;
 mod pin;
 mod recover;
 mod request;
@@ -42,6 +43,7 @@ use self::{
     begin::Begun,
     error::SessionError,
     info::{ClientInfo, ClientState, Order},
+    mark::Mark,
     prepared::PreparedStatements,
     recover::Reset,
     relay::{Broken, Exchange},
@@ -54,7 +56,7 @@ use crate::{
     config::PoolMode,
     facts::Role,
     generation::ClusterRuntime,
-    id::{Lsn, NodeId},
+    id::NodeId,
     listen::Subscription,
     net::{buffer::Buffer, stream::Stream},
     plugin::input::SessionAttributes,
@@ -85,23 +87,14 @@ pub enum Farewell {
     SentAway,
 }
 
-/// What the session must see of its own writes.
-#[derive(Clone, Copy, Debug, Default)]
-enum Mark {
-    #[default]
-    None,
-    /// It wrote, until then; the position will be known from facts that are newer.
-    At(Instant),
-    /// It wrote, up to there.
-    Position(Lsn),
-}
-
 /// The transaction that the session is in.
 #[derive(Clone, Copy, Debug, Default)]
 struct OpenTransaction {
     since: Option<Moment>,
     read_only: bool,
     wrote: bool,
+    /// It sets how it is committed, for itself only.
+    sets_commit: bool,
     changed_catalog: bool,
     /// A sequence may have been moved.
     moves_sequence: bool,
@@ -205,12 +198,14 @@ impl Session {
             lease_node: NodeId(0),
             lease_role: Role::Unknown,
             parked: Vec::new(),
-            mark: Mark::None,
+            mark: Mark::default(),
             transaction: OpenTransaction::default(),
             held: None,
         };
         // What the user wrote on another connection is there as well for whoever comes back.
-        session.mark = session.set.shared.last_write().map_or(Mark::None, Mark::At);
+        if let Some(last) = session.set.shared.last_write() {
+            session.mark.wrote(last.ended, last.unflushed);
+        }
         session.input.extend(&start.unread);
         session.classify();
         session

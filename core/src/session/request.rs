@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    Mark, OpenTransaction, Session,
+    OpenTransaction, Session,
     error::SessionError,
     info::ClientState,
     relay::{Answer, Broken, Counts, Discarded, Flow, Refused},
@@ -15,7 +15,7 @@ use crate::{
     clock::Moment,
     facts::{Report, Role},
     id::NodeId,
-    server::settings::Settings,
+    server::{async_commit::SYNCHRONOUS_COMMIT, settings::Settings},
     wire::{
         frame,
         frontend::Parse,
@@ -301,15 +301,23 @@ impl Session {
             shard.transaction_time.observe(now.micros_since(since));
         }
         if self.transaction.wrote {
-            let now = Instant::now();
-            self.mark = Mark::At(now);
-            self.set.shared.note_write(now);
+            let (now, unflushed) = (Instant::now(), self.may_be_unflushed());
+            self.mark.wrote(now, unflushed);
+            self.set.shared.note_write(now, unflushed);
         }
         if self.transaction.changed_catalog {
             self.cluster.catalogs.refresh(&self.set.dbname);
         }
         self.transaction = OpenTransaction::default();
         self.info.end_transaction();
+    }
+
+    /// The transaction that has ended may have been acknowledged before it was flushed. What it has set
+    /// for its session is not known yet.
+    fn may_be_unflushed(&self) -> bool {
+        self.transaction.sets_commit
+            || self.traces.as_ref().is_some_and(|traces| traces.may_set(SYNCHRONOUS_COMMIT))
+            || self.lease.as_ref().is_none_or(|lease| lease.commits_asynchronously())
     }
 
     /// Forgets what never came to be, and what the client has just discarded.

@@ -5,8 +5,8 @@ use std::{rc::Rc, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Mark, Session, WAIT_FOR_NODE_MAX,
-    choose::{Chooser, MustSee},
+    Session, WAIT_FOR_NODE_MAX,
+    choose::Chooser,
     error::SessionError,
     plans::PlanKey,
     relay::Flow,
@@ -21,6 +21,7 @@ use crate::{
         input::{Phase, Transaction},
         plan::{Destination, Hold, Plan},
     },
+    server::async_commit::SYNCHRONOUS_COMMIT,
     sql::{Kind, StatementFacts, effect::Effect, shape::Shape},
     wire::{
         frontend::{Bind, Named, Parse, query_text},
@@ -89,25 +90,8 @@ impl Session {
     }
 
     fn chooser<'a>(&'a mut self, facts: &'a Facts, avoid: Option<NodeId>) -> Chooser<'a> {
-        let own_writes = self.own_writes(facts);
+        let own_writes = self.mark.must_see(facts);
         Chooser { facts, set: &self.set, own_writes, affinity: self.info.pid, avoid }
-    }
-
-    /// What the session must see. Every commit that it has been told of before the primary was
-    /// sampled is within the position that the sample gave.
-    fn own_writes(&mut self, facts: &Facts) -> MustSee {
-        match self.mark {
-            Mark::None => MustSee::Nothing,
-            Mark::Position(position) => MustSee::Position(position),
-            Mark::At(wrote) => match facts.primary() {
-                Some(primary) if primary.sampled_at > wrote && primary.received.is_some() => {
-                    let position = primary.received.unwrap_or_default();
-                    self.mark = Mark::Position(position);
-                    MustSee::Position(position)
-                }
-                _ => MustSee::Unknown,
-            },
-        }
     }
 
     /// Waits, as long as the plan allows, for a standby to replay the session's writes.
@@ -153,7 +137,11 @@ impl Session {
             return Ok(Arc::new(Plan::primary("not-whole")));
         }
         let shapes = self.shapes(request.len);
+        let unseen = self.transaction.unseen;
         self.note_all_effects(&shapes, request)?;
+        if unseen {
+            return Ok(Arc::new(Plan::primary("not-known")));
+        }
         // What only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
         let mut chosen: Option<Arc<Plan>> = None;
@@ -252,6 +240,7 @@ impl Session {
             _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
         }
         transaction.changed_catalog |= traits.changes_catalog;
+        transaction.sets_commit |= shape.facts.effects.iter().any(|effect| effect.sets_locally(SYNCHRONOUS_COMMIT));
         // An UPDATE or DELETE by itself gives no column its default.
         let takes_no_default = matches!(shape.facts.kind, Kind::Update | Kind::Delete) && !traits.multi_statement;
         transaction.moves_sequence |= !traits.read_only && (!takes_no_default || traits.unknown_function);

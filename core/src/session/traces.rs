@@ -249,6 +249,11 @@ impl Traces {
         }
     }
 
+    /// Whether a setting may have another value now.
+    pub fn may_set(&self, setting: &str) -> bool {
+        self.all_settings || self.overflow || self.names.iter().any(|name| **name == *setting)
+    }
+
     /// Something of these may have come or gone.
     pub fn suspect(&mut self, causes: Causes) {
         self.suspects = self.suspects.and(causes);

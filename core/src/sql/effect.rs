@@ -142,3 +142,13 @@ pub enum Effect {
     /// May do anything to its session: nobody could look into it.
     Unknown,
 }
+
+impl Effect {
+    /// Changes a setting to the end of the transaction, and no longer.
+    pub fn sets_locally(&self, setting: &str) -> bool {
+        match self {
+            Self::Set { name, scope: Scope::Local } | Self::Reset { name, scope: Scope::Local } => name == setting,
+            _ => false,
+        }
+    }
+}

@@ -221,7 +221,7 @@ impl Judge {
             return None;
         }
         match (sample.position, sample.timeline) {
-            (Position::Primary { flushed }, Some(timeline)) => Some(Claim { node: place, timeline, flushed }),
+            (Position::Primary { flushed, .. }, Some(timeline)) => Some(Claim { node: place, timeline, flushed }),
             _ => None,
         }
     }
@@ -340,6 +340,8 @@ impl Judge {
             timeline: seat.sample.as_ref().and_then(|sample| sample.timeline),
             received,
             replayed,
+            inserted: seat.inserted(),
+            async_commit: seat.commits_asynchronously(),
             lag_bytes: if is_primary { Some(0) } else { self.lag_bytes(replayed) },
             lag: if is_primary { Some(Duration::ZERO) } else { self.lag(seat, replayed) },
             sampled_at: seat.asked_at,
@@ -391,10 +393,22 @@ impl Seat {
 
     fn positions(&self) -> (Option<Lsn>, Option<Lsn>) {
         match self.sample.as_ref().map(|sample| sample.position) {
-            Some(Position::Primary { flushed }) => (Some(flushed), Some(flushed)),
+            Some(Position::Primary { flushed, .. }) => (Some(flushed), Some(flushed)),
             Some(Position::Standby { received, replayed, .. }) => (received, replayed),
             None => (None, None),
         }
+    }
+
+    fn inserted(&self) -> Option<Lsn> {
+        match self.sample.as_ref()?.position {
+            Position::Primary { inserted, .. } => inserted,
+            Position::Standby { .. } => None,
+        }
+    }
+
+    fn commits_asynchronously(&self) -> bool {
+        let position = self.sample.as_ref().map(|sample| sample.position);
+        matches!(position, Some(Position::Primary { async_commit: true, .. }))
     }
 
     fn health(&self, objection: Option<&Objection>) -> (Health, Option<Arc<str>>) {

@@ -20,7 +20,7 @@ fn node(name: &str, port: u16) -> Node {
 }
 
 fn primary(timeline: u32, flushed: u64) -> Sample {
-    let position = Position::Primary { flushed: Lsn(flushed) };
+    let position = Position::Primary { flushed: Lsn(flushed), inserted: Some(Lsn(flushed + 5)), async_commit: false };
     Sample { server_version: 150_018, system: Some(7), timeline: Some(timeline), position }
 }
 

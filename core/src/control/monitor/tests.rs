@@ -100,7 +100,7 @@ impl Link for PlayedLink {
         let values = match sql {
             HOW_ARE_YOU => answer,
             PREPARE => return Ok(Vec::new()),
-            _ => "150018 7",
+            _ => "150018 7 8192 16777216 t",
         };
         if sql == HOW_ARE_YOU {
             self.0.probes.fetch_add(1, Ordering::Relaxed);

@@ -23,6 +23,8 @@ fn facts(nodes: u16) -> Facts {
         timeline: None,
         received: None,
         replayed: None,
+        inserted: None,
+        async_commit: false,
         lag_bytes: None,
         lag: None,
         sampled_at: tokio::time::Instant::now(),

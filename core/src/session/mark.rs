@@ -1,0 +1,130 @@
+//! How far into the log a session has written: what it must see on a standby.
+//!
+//! The position of a commit is not asked for. A commit that was acknowledged before the primary was
+//! sampled is within what that sample says: within what was flushed, or, if commits may be acknowledged
+//! before they are flushed, within what was inserted.
+
+use tokio::time::Instant;
+
+use super::choose::MustSee;
+use crate::{facts::Facts, id::Lsn};
+
+/// What a session has written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    /// Written since the last sample that counts.
+    pending: Option<Pending>,
+    /// Where everything before that is; zero when there is nothing.
+    position: Lsn,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// When the last transaction of these ended.
+    since: Instant,
+    /// Some of them may have been acknowledged before they were flushed.
+    unflushed: bool,
+}
+
+impl Mark {
+    /// A transaction that may have written has ended; `unflushed` says that it may have been
+    /// acknowledged before it was flushed.
+    pub(super) fn wrote(&mut self, now: Instant, unflushed: bool) {
+        let before = self.pending.is_some_and(|pending| pending.unflushed);
+        self.pending = Some(Pending { since: now, unflushed: unflushed || before });
+    }
+
+    /// What the session must see by these facts.
+    pub(super) fn must_see(&mut self, facts: &Facts) -> MustSee {
+        if let Some(Pending { since, unflushed }) = self.pending {
+            let Some(primary) = facts.primary().filter(|primary| primary.sampled_at > since) else {
+                return MustSee::Unknown;
+            };
+            let unflushed = unflushed || primary.async_commit;
+            let Some(position) = (if unflushed { primary.inserted } else { primary.received }) else {
+                return MustSee::Unknown;
+            };
+            // What was inserted before may not be flushed even now, if nothing was written since.
+            *self = Self { pending: None, position: position.max(self.position) };
+        }
+        if self.position == Lsn::default() { MustSee::Nothing } else { MustSee::Position(self.position) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        facts::{Health, NodeFacts, Role},
+        id::NodeId,
+    };
+
+    /// A primary that was asked so long after the start.
+    fn sampled(start: Instant, after_ms: u64, flushed: u64, inserted: u64) -> Facts {
+        let primary = NodeFacts {
+            id: NodeId(0),
+            name: "n0".into(),
+            host: "h".into(),
+            port: 1,
+            weight: 100,
+            labels: [].into(),
+            role: Role::Primary,
+            health: Health::Up,
+            ramp_percent: 100,
+            server_version: None,
+            timeline: Some(1),
+            received: Some(Lsn(flushed)),
+            replayed: Some(Lsn(flushed)),
+            inserted: Some(Lsn(inserted)),
+            async_commit: false,
+            lag_bytes: None,
+            lag: None,
+            sampled_at: start + Duration::from_millis(after_ms),
+            why: None,
+        };
+        Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary] }
+    }
+
+    #[test]
+    fn the_first_sample_that_was_asked_for_later_says_what_must_be_seen() {
+        let start = Instant::now();
+        let mut mark = Mark::default();
+        assert_eq!(mark.must_see(&sampled(start, 0, 10, 20)), MustSee::Nothing);
+
+        mark.wrote(start + Duration::from_millis(5), false);
+        assert_eq!(mark.must_see(&sampled(start, 5, 10, 20)), MustSee::Unknown);
+        assert_eq!(mark.must_see(&sampled(start, 6, 30, 40)), MustSee::Position(Lsn(30)));
+        assert_eq!(
+            mark.must_see(&sampled(start, 7, 50, 60)),
+            MustSee::Position(Lsn(30)),
+            "not what others wrote later"
+        );
+    }
+
+    #[test]
+    fn what_may_not_have_been_flushed_is_within_what_was_inserted() {
+        let start = Instant::now();
+        let mut mark = Mark::default();
+        mark.wrote(start, true);
+        assert_eq!(mark.must_see(&sampled(start, 1, 30, 40)), MustSee::Position(Lsn(40)));
+
+        let mut facts = sampled(start, 3, 50, 60);
+        facts.nodes[0].async_commit = true;
+        mark.wrote(start + Duration::from_millis(2), false);
+        assert_eq!(mark.must_see(&facts), MustSee::Position(Lsn(60)), "the server's default is enough");
+    }
+
+    #[test]
+    fn a_later_flush_of_nothing_does_not_make_up_for_an_earlier_commit() {
+        let start = Instant::now();
+        let mut mark = Mark::default();
+        mark.wrote(start, true);
+        mark.wrote(start, false);
+        assert_eq!(mark.must_see(&sampled(start, 1, 30, 40)), MustSee::Position(Lsn(40)));
+
+        mark.wrote(start + Duration::from_millis(2), false);
+        assert_eq!(mark.must_see(&sampled(start, 3, 30, 40)), MustSee::Position(Lsn(40)));
+    }
+}

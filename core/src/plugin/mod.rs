@@ -18,6 +18,7 @@ pub mod plan;
 mod plan_text;
 mod requirements;
 mod router;
+mod spec;
 mod state;
 mod stats;
 mod ticker;

@@ -24,6 +24,7 @@ use super::{
     metrics::{Metrics, Sample},
     plan::{Destination, Plan, Refusal},
     requirements::Requirements,
+    spec::{check_grants, check_pin, hex, settings},
     stats::{CallTimes, PluginState, PluginStatus, Stats},
     v0_1::{self, lifecycle},
     validate::{self, Verdict},
@@ -34,10 +35,7 @@ use crate::{
     sql::{Kind, StatementFacts, Traits},
 };
 
-pub use super::validate::Admission;
-
-/// Longest settings.
-const SETTINGS_MAX_BYTES: usize = 256 << 10;
+pub use super::{spec::RouterSpec, validate::Admission};
 
 /// How long a key whose call failed gets another plan, without asking again. As long as the breaker
 /// counts failures, so that one poisonous statement cannot open it for all others.
@@ -48,25 +46,6 @@ const ADMITTED_MAX: usize = 1_000;
 
 /// `external_routine_exception`: what a client gets when a policy fails that must not be replaced.
 const POLICY_FAILED: [u8; 5] = *b"38000";
-
-/// A plugin entry of the configuration.
-#[derive(Clone, Copy, Debug)]
-pub struct RouterSpec<'a> {
-    /// Its key in the configuration.
-    pub name: &'a str,
-    /// The component's bytes.
-    pub component: &'a [u8],
-    /// Hex SHA-256 that it must have.
-    pub sha256: Option<&'a str>,
-    /// Its `settings` table.
-    pub settings: &'a serde_json::Value,
-    /// Capabilities that the operator gives it.
-    pub grants: &'a [String],
-    /// The generation that it will belong to.
-    pub generation: u64,
-    /// What a failing call means for the client.
-    pub on_failure: OnFailure,
-}
 
 /// A routing policy, shared by all workers.
 #[derive(Debug)]
@@ -421,46 +400,6 @@ struct Unanswered {
     rest: Duration,
 }
 
-fn settings(spec: &RouterSpec<'_>) -> Result<lifecycle::Settings, PluginError> {
-    let json = match spec.settings {
-        serde_json::Value::Null => "{}".to_owned(),
-        settings => settings.to_string(),
-    };
-    if json.len() > SETTINGS_MAX_BYTES {
-        return Err(PluginError::SettingsTooLarge { bytes: json.len(), max: SETTINGS_MAX_BYTES });
-    }
-    Ok(lifecycle::Settings {
-        name: spec.name.to_owned(),
-        generation: spec.generation,
-        json,
-        grants: spec.grants.to_vec(),
-        host: lifecycle::HostInfo {
-            product: "howdah".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            instance: String::new(),
-            api: "0.1.0".to_owned(),
-        },
-    })
-}
-
-fn check_pin(expected: Option<&str>, actual: &[u8]) -> Result<(), PluginError> {
-    let actual = hex(actual);
-    match expected {
-        Some(expected) if !expected.eq_ignore_ascii_case(&actual) => {
-            Err(PluginError::Sha256 { expected: expected.to_owned(), actual })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether `state` is granted.
-fn check_grants(grants: &[String]) -> Result<bool, PluginError> {
-    match grants.iter().find(|grant| !matches!(grant.as_str(), "state" | "probes")) {
-        Some(grant) => Err(PluginError::UnknownGrant { grant: grant.clone() }),
-        None => Ok(grants.iter().any(|grant| grant == "state")),
-    }
-}
-
 /// The embedded default policy with its default settings, unless that is what is being loaded.
 fn fallback(engine: &Engine, spec: &RouterSpec<'_>, facts: &Facts) -> Result<Option<Router>, PluginError> {
     let component = builtin(DEFAULT_ROUTER).expect("the default policy is embedded");
@@ -511,8 +450,4 @@ fn null_status() -> PluginStatus {
         instances: 0,
         memory_bytes: 0,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

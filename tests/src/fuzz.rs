@@ -94,6 +94,9 @@ fn renamed_bind_reads_back(bind: Bind<'_>) {
     bind.put_renamed(&mut out, b"other");
     let (_, body, _) = messages(&out).next().expect("one message was written");
     assert_eq!(Bind::read(body), Some(Bind { statement: b"other", ..bind }));
+    let values = bind.bound_values(usize::MAX).unwrap_or_default();
+    let bytes: usize = values.iter().filter_map(|value| value.bytes).map(<[u8]>::len).sum();
+    assert!(bytes + 4 * values.len() <= bind.rest.len(), "values are parts of the message");
 }
 
 /// What a server says may be anything too.

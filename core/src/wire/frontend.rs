@@ -2,7 +2,7 @@
 
 use super::{
     frame::{cstr, put, put_cstr},
-    take::Take,
+    take::{Malformed, Take},
 };
 
 /// A Query's text, without its zero.
@@ -98,6 +98,51 @@ impl<'a> Bind<'a> {
     }
 }
 
+/// One value of a Bind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundValue<'a> {
+    /// In the type's binary form, not as text.
+    pub is_binary: bool,
+    /// Its bytes; none for NULL.
+    pub bytes: Option<&'a [u8]>,
+}
+
+impl<'a> Bind<'a> {
+    /// All values in their order, with their formats. `None` if there are more than `max`, or if the message is malformed.
+    pub fn bound_values(&self, max: usize) -> Option<Vec<BoundValue<'a>>> {
+        self.read_bound_values(max).ok().flatten()
+    }
+
+    /// No format is text for all, one is for all, else each value has its own.
+    /// <https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-BIND>
+    fn read_bound_values(&self, max: usize) -> Result<Option<Vec<BoundValue<'a>>>, Malformed> {
+        let mut take = Take::new(self.rest, "Bind");
+        let format_count = usize::from(take.u16()?);
+        let formats = take.bytes(2 * format_count)?;
+        let count = usize::from(take.u16()?);
+        if count > max {
+            return Ok(None);
+        }
+        let mut values = Vec::with_capacity(count);
+        for index in 0..count {
+            let at = 2 * if format_count == 1 { 0 } else { index };
+            let is_binary = formats.get(at..at + 2).is_some_and(|format| format != [0, 0]);
+            let bytes = match take.i32()? {
+                -1 => None,
+                length => Some(take.bytes(usize::try_from(length).map_err(|_| Malformed("Bind"))?)?),
+            };
+            values.push(BoundValue { is_binary, bytes });
+        }
+        Ok(Some(values))
+    }
+}
+
+/// The type that a Parse declares for a parameter, counted from zero; 0 when it leaves that to the server.
+pub fn parameter_type(types: &[u8], index: usize) -> u32 {
+    let declared = types.get(2..).unwrap_or_default().as_chunks().0.get(index);
+    declared.map_or(0, |oid| u32::from_be_bytes(*oid))
+}
+
 /// What Describe and Close name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
@@ -163,5 +208,52 @@ mod tests {
         assert_eq!(formats(rest), 0);
         assert_eq!(formats(b"\0\0\0\x01\xff\xff\xff\xff\0\x02\0\0\0\x01"), 2);
         assert_eq!(formats(b"\0"), 0);
+    }
+
+    /// A Bind of these formats, with these values, that asks for text results.
+    fn bind_rest(formats: &[u16], values: &[Option<&[u8]>]) -> Vec<u8> {
+        let count = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
+        let mut rest = count(formats.len()).to_vec();
+        rest.extend(formats.iter().flat_map(|format| format.to_be_bytes()));
+        rest.extend(count(values.len()));
+        for value in values {
+            let length = value.map_or(-1, |value| i32::try_from(value.len()).unwrap());
+            rest.extend(length.to_be_bytes());
+            rest.extend(value.unwrap_or_default());
+        }
+        rest.extend([0, 0]);
+        rest
+    }
+
+    #[test]
+    fn values_come_with_their_formats() {
+        let values = [Some(&b"7"[..]), None, Some(b"")];
+        let cases: [(&[u16], [bool; 3]); 4] =
+            [(&[], [false; 3]), (&[0], [false; 3]), (&[1], [true; 3]), (&[0, 1, 1], [false, true, true])];
+        for (formats, binary) in cases {
+            let rest = bind_rest(formats, &values);
+            let read = Bind { portal: b"", statement: b"", rest: &rest }.bound_values(3).unwrap();
+            let expected: Vec<_> =
+                values.iter().zip(binary).map(|(&bytes, is_binary)| BoundValue { is_binary, bytes }).collect();
+            assert_eq!(read, expected, "{formats:?}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_too_many_or_cut_anywhere_are_none() {
+        let rest = bind_rest(&[0, 1], &[Some(b"seven"), Some(b"7")]);
+        let bind = |rest| Bind { portal: b"", statement: b"", rest };
+        assert_eq!(bind(&rest).bound_values(1), None);
+        for end in 0..rest.len() - 2 {
+            assert_eq!(bind(&rest[..end]).bound_values(2), None, "cut at {end}");
+        }
+        assert_eq!(bind(b"\0\0\0\x01\xff\xff\xff\xfe").bound_values(1), None, "no length is less than -1");
+    }
+
+    #[test]
+    fn a_type_that_no_parse_declares_is_unknown() {
+        let types = b"\0\x02\0\0\0\x17\0\0\0\x19";
+        assert_eq!([0, 1, 2, usize::MAX / 4].map(|index| parameter_type(types, index)), [23, 25, 0, 0]);
+        assert_eq!(parameter_type(b"", 0), 0);
     }
 }

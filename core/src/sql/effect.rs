@@ -64,6 +64,8 @@ pub enum Effect {
     },
     /// PREPARE TRANSACTION: ends the transaction for the session.
     PrepareTransaction,
+    /// COMMIT PREPARED: commits what some session wrote before.
+    CommitPrepared,
     /// SAVEPOINT.
     Savepoint(String),
     /// RELEASE SAVEPOINT.

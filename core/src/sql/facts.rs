@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{
     catalog::Catalog,
-    effect::Effect,
+    effect::{Effect, Isolation},
     lexical,
     normal::{self, Scanned},
     statement::Reader,
@@ -134,6 +134,16 @@ pub struct StatementFacts {
     pub effects: Vec<Effect>,
     /// The shape itself: literals replaced by `$n`. Empty when the lexer refused the text.
     pub normalized: Arc<str>,
+}
+
+impl StatementFacts {
+    /// The isolation level that a BEGIN declares, if it does.
+    pub fn isolation(&self) -> Option<Isolation> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Begin(modes) => modes.isolation,
+            _ => None,
+        })
+    }
 }
 
 /// Finds the facts of a text, which costs tens of microseconds.

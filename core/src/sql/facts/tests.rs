@@ -324,6 +324,15 @@ fn commands_that_change_the_cluster_write() {
         ],
     );
     assert_all(Kind::Other, "write", &["commit prepared 'x'", "rollback prepared 'x'", "prepare transaction 'x'"]);
+    assert_eq!(facts("commit prepared 'x'").effects, [Effect::CommitPrepared]);
+}
+
+#[test]
+fn a_begin_tells_its_isolation_level() {
+    assert_eq!(facts("begin isolation level serializable read only").isolation(), Some(Isolation::Serializable));
+    assert_eq!(facts("start transaction isolation level repeatable read").isolation(), Some(Isolation::RepeatableRead));
+    assert_eq!(facts("begin").isolation(), None);
+    assert_eq!(facts("set transaction isolation level serializable").isolation(), None);
 }
 
 #[test]

@@ -31,9 +31,13 @@ impl Reader<'_> {
                 self.traits.read_only = false;
                 (Kind::Other, Effect::PrepareTransaction)
             }
-            TransactionStmtKind::TransStmtCommitPrepared
-            | TransactionStmtKind::TransStmtRollbackPrepared
-            | TransactionStmtKind::Undefined => return self.writes(Kind::Other),
+            TransactionStmtKind::TransStmtCommitPrepared => {
+                self.traits.read_only = false;
+                (Kind::Other, Effect::CommitPrepared)
+            }
+            TransactionStmtKind::TransStmtRollbackPrepared | TransactionStmtKind::Undefined => {
+                return self.writes(Kind::Other);
+            }
         };
         self.effects.push(effect);
         kind

@@ -17,7 +17,7 @@ use crate::{
     generation::{Generation, last_catalog::LastCatalog},
     operate::Commands,
     pool::Registry,
-    session::{info::Clients, plans::PlanCache},
+    session::{info::Clients, keys::KeyTables, plans::PlanCache},
     shutdown::{Phase, Shutdown},
     sql::{Shapes, SharedShapes},
     telemetry::averages::Averages,
@@ -39,6 +39,8 @@ pub struct Shared {
     pub clients: Clients,
     /// What has been found of users that are not in the `auth_file`.
     pub lookups: Lookups,
+    /// What has been written, by causality key.
+    pub keys: KeyTables,
     /// Shapes that some worker has parsed.
     pub shapes: Arc<SharedShapes>,
     /// The way to the control plane.
@@ -81,6 +83,7 @@ impl Shared {
             registry: Registry::default(),
             clients: Clients::default(),
             lookups: Lookups::default(),
+            keys: KeyTables::default(),
             shapes: Arc::default(),
             commands,
             shutdown,

@@ -1,7 +1,7 @@
 //! EXPLAIN ROUTE: what a statement is, what the policy planned for it, which node that is now, and
 //! why not each of the others.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     complaint::Complaint,
@@ -13,15 +13,15 @@ use crate::{
     id::NodeId,
     plugin::{
         DecidedBy,
-        input::{Phase, SessionAttributes, Transaction},
+        input::{Phase, Request, SessionAttributes, Transaction},
         plan::{Destination, Plan, Target},
     },
     pool::{
         PoolSet,
         registry::{SetShared, database_entry},
     },
-    session::choose::{Chooser, MustSee},
-    sql::{Kind, Shapes, StatementFacts},
+    session::{choose::Chooser, keys::KeyReader, mark::MustSee},
+    sql::{Kind, Shapes, StatementFacts, effect::Isolation},
     telemetry::stats::Stats,
     worker::Shared,
 };
@@ -57,7 +57,9 @@ pub fn explain_route(shared: &Shared, database: Option<&str>, user: &str, sql: &
         let class = cluster.router.class(&session);
         let status = cluster.router.status();
         page.line("policy", format!("{} {}", status.policy, status.version));
-        let routed = cluster.router.route(&facts, &class, &shape.facts, transaction(&shape.facts));
+        // As it would be asked about a Query.
+        let request = Request { raw_text: Some(sql.into()), parameters: Vec::new() };
+        let routed = cluster.router.route_request(&facts, &class, &shape.facts, transaction(&shape.facts), &request);
         if let DecidedBy::BuiltIn(why) = routed.decided_by {
             page.line("decided by", format!("the built-in policy: {why}"));
         }
@@ -67,7 +69,9 @@ pub fn explain_route(shared: &Shared, database: Option<&str>, user: &str, sql: &
     if set.mode == PoolMode::Session && shape.facts.traits.session_state && shape.facts.kind != Kind::Begin {
         page.line("session", "stays on the primary from then on: it has state of its own");
     }
-    let chooser = Chooser { facts: &facts, set: &set, own_writes: MustSee::Nothing, affinity: 0, avoid: None };
+    let writes = shared.keys.of(&cluster.name);
+    let keys = KeyReader { writes: &writes, router: None };
+    let chooser = Chooser { facts: &facts, set: &set, own_writes: MustSee::Nothing, keys, affinity: 0, avoid: None };
     page.choice(&chooser, &plan);
     Ok(Table { columns: COLUMNS.to_vec(), rows: page.rows })
 }
@@ -105,6 +109,7 @@ fn transaction(facts: &StatementFacts) -> Transaction {
     Transaction {
         phase: if begins { Phase::Opening } else { Phase::None },
         read_only: begins && facts.traits.begins_read_only,
+        serializable: facts.isolation() == Some(Isolation::Serializable),
         ..Transaction::default()
     }
 }
@@ -149,14 +154,7 @@ impl Page {
         self.some("fallbacks", fallbacks.join(", then "));
         self.line("hold", words::hold(plan.hold));
         self.some("stamp", plan.stamp.join(", "));
-        self.line(
-            "kept",
-            match plan.reuse {
-                None => "not at all: the policy is asked each time".to_owned(),
-                Some(Duration::MAX) => "until the cluster or the configuration changes".to_owned(),
-                Some(time) => format!("for {} ms", time.as_millis()),
-            },
-        );
+        self.line("kept", words::kept(plan));
     }
 
     /// The node of this moment, and why not the others.

@@ -118,9 +118,6 @@ pub enum PluginError {
         /// Name of its first probe.
         probe: String,
     },
-    /// The plugin wants to see what lies beyond a statement's shape.
-    #[error("asks for `raw-text` or `parameters` of statements, which this version does not show yet")]
-    BeyondTheShape,
     /// A call of the start-up sequence failed.
     #[error("{call} failed: {cause}")]
     Call {

@@ -1,6 +1,8 @@
 //! What a routing policy may look at.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
+
+use super::binary;
 
 /// Where a session stands in a transaction when a request arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -21,9 +23,9 @@ pub enum Phase {
 pub struct Transaction {
     /// Where the session stands.
     pub phase: Phase,
-    /// Declared READ ONLY.
+    /// BEGIN declared it READ ONLY, and not SERIALIZABLE.
     pub read_only: bool,
-    /// Declared SERIALIZABLE.
+    /// BEGIN declared it SERIALIZABLE, or what the client set at its start did.
     pub serializable: bool,
     /// Something was written in it already.
     pub wrote: bool,
@@ -42,37 +44,53 @@ pub struct SessionAttributes {
     pub client_address: Arc<str>,
     /// Subject of the client's certificate.
     pub tls_subject: Option<Arc<str>>,
-    /// Startup parameters, by name.
+    /// What the client has set, at its start or since then, by name; the first of a name counts.
     pub parameters: Vec<(String, String)>,
     /// What the policy attached when the session was admitted, for example ("tenant", "acme").
     pub labels: Vec<(String, String)>,
 }
 
 /// What one execution adds to its shape. Shown only to policies that asked for it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Request<'a> {
-    /// The text as sent, literals included.
-    pub raw_text: Option<&'a str>,
+    /// The text as sent, literals included; what is not UTF-8 is replaced.
+    pub raw_text: Option<Cow<'a, str>>,
     /// Values of a Bind.
-    pub parameters: &'a [Parameter<'a>],
+    pub parameters: Vec<Parameter<'a>>,
 }
 
 /// One bound value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter<'a> {
-    /// Its type, zero when unknown.
+    /// Its type, zero when the client left it to the server.
     pub type_oid: u32,
     /// Its value.
     pub value: ParameterValue<'a>,
 }
 
 /// The value of a bound parameter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ParameterValue<'a> {
     /// NULL.
     Null,
-    /// In text format.
-    Text(&'a str),
-    /// In binary format.
-    Binary(&'a [u8]),
+    /// As text: it was sent so, or its type is one that we know.
+    Text(Cow<'a, str>),
+    /// As it was sent: binary of a type that we do not know, or no UTF-8.
+    Opaque(&'a [u8]),
+}
+
+impl<'a> Parameter<'a> {
+    /// A value as it stands in a Bind; no bytes are NULL.
+    pub fn new(type_oid: u32, is_binary: bool, bytes: Option<&'a [u8]>) -> Self {
+        let value = match bytes {
+            None => ParameterValue::Null,
+            Some(bytes) if is_binary => {
+                let text = binary::to_text(type_oid, bytes).map(Cow::Owned);
+                text.map_or(ParameterValue::Opaque(bytes), ParameterValue::Text)
+            }
+            Some(bytes) => std::str::from_utf8(bytes)
+                .map_or(ParameterValue::Opaque(bytes), |text| ParameterValue::Text(Cow::Borrowed(text))),
+        };
+        Self { type_oid, value }
+    }
 }

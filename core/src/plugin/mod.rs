@@ -3,8 +3,10 @@
 //! [`plan`] and [`input`] are the host's own words for what goes in and comes out; they do not
 //! change when a contract in `wit/` does. [`router`] is what sessions call. Below it: [`engine`]
 //! compiles, `check` says beforehand what would not fit, `instance` runs, `v0_1` translates to and
-//! from the contract, `validate` trusts nothing that comes back, `breaker` gives up in time.
+//! from the contract, `binary` reads bound values, `validate` trusts nothing that comes back,
+//! `breaker` gives up in time.
 
+mod binary;
 mod breaker;
 mod builtin;
 mod check;

@@ -117,8 +117,12 @@ pub struct Plan {
     pub hold: Hold,
     /// Causality keys to stamp with the position of the commit.
     pub stamp: Vec<Arc<str>>,
+    /// The policy gave no answer: any key may have to be stamped.
+    pub stamps_any: bool,
     /// The plan may be kept for its key, for this long at most; `None` asks again each time.
     pub reuse: Option<Duration>,
+    /// Parameters, counted from zero and in order, whose values belong to the key.
+    pub vary: Vec<u16>,
     /// Name of the rule that decided.
     pub rule: Arc<str>,
 }
@@ -131,8 +135,54 @@ impl Plan {
             fallbacks: Vec::new(),
             hold: Hold::Statement,
             stamp: Vec::new(),
+            stamps_any: false,
             reuse: Some(Duration::MAX),
+            vary: Vec::new(),
             rule: Arc::from(rule),
+        }
+    }
+
+    /// It sends the request nowhere.
+    pub fn refuses(&self) -> bool {
+        matches!(self.destination, Destination::Refuse(_))
+    }
+
+    /// The plan for two statements that go together: a refusal of one is one of both, and where they
+    /// would go different ways, both go to the primary.
+    pub fn together(self: Arc<Self>, other: Arc<Self>) -> Arc<Self> {
+        if self.refuses() || (self.destination == other.destination && self.fallbacks == other.fallbacks) {
+            self
+        } else if other.refuses() {
+            other
+        } else {
+            Arc::new(Self::primary("mixed"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(node: u16) -> Arc<Plan> {
+        Arc::new(Plan { destination: Destination::To(Target::Node(NodeId(node))), ..Plan::primary("node") })
+    }
+
+    #[test]
+    fn statements_that_go_different_ways_go_to_the_primary() {
+        assert_eq!(to(1).together(to(1)).to_string(), "node #1 [node]");
+        assert_eq!(to(1).together(to(2)).to_string(), "primary [mixed]");
+        let other_fallback = Arc::new(Plan { fallbacks: vec![Target::Node(NodeId(2))], ..(*to(1)).clone() });
+        assert_eq!(to(1).together(other_fallback).to_string(), "primary [mixed]");
+    }
+
+    #[test]
+    fn what_is_refused_alone_is_refused_in_company() {
+        let refusal =
+            Refusal { sqlstate: *b"42501", message: "no".into(), detail: None, hint: None, close_session: false };
+        let no = Arc::new(Plan { destination: Destination::Refuse(refusal), ..Plan::primary("no") });
+        for plan in [no.clone().together(to(1)), to(1).together(no.clone()), to(1).together(to(2)).together(no)] {
+            assert_eq!(plan.to_string(), "refuse 42501 \"no\" [no]");
         }
     }
 }

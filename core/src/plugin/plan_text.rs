@@ -36,6 +36,9 @@ impl fmt::Display for Plan {
             Some(Duration::MAX) => {}
             Some(time) => write!(f, " kept {} ms", time.as_millis())?,
         }
+        for (place, index) in self.vary.iter().enumerate() {
+            write!(f, "{}{index}", if place == 0 { " by parameter " } else { ", " })?;
+        }
         write!(f, " [{}]", self.rule)
     }
 }

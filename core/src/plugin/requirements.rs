@@ -8,7 +8,7 @@ use super::input::SessionAttributes;
 pub struct Requirements {
     /// Attributes of sessions.
     pub session: SessionNeeds,
-    /// Names of startup parameters, sorted.
+    /// Names of session parameters, as the policy writes them, sorted.
     pub session_parameters: Vec<String>,
     /// Attributes of statements, beyond kind, traits and transaction.
     pub statement: StatementNeeds,
@@ -38,7 +38,7 @@ pub struct StatementNeeds {
 }
 
 impl StatementNeeds {
-    /// The policy looks at something that is not in the shape: no plan of it can be kept.
+    /// The policy looks at something that is not in the shape: no plan can be kept by the shape alone.
     pub fn beyond_the_shape(self) -> bool {
         self.raw_text || self.parameters
     }
@@ -49,9 +49,12 @@ impl Requirements {
     /// plans.
     pub fn class(&self, full: &SessionAttributes) -> SessionAttributes {
         let needs = self.session;
-        let wanted = |(name, _): &&(String, String)| self.session_parameters.binary_search(name).is_ok();
-        let mut parameters: Vec<_> = full.parameters.iter().filter(wanted).cloned().collect();
-        parameters.sort();
+        // PostgreSQL does not tell upper from lower case in their names. The policy reads its own.
+        let parameter = |wanted: &String| {
+            let (_, value) = full.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+            Some((wanted.clone(), value.clone()))
+        };
+        let parameters = self.session_parameters.iter().filter_map(parameter).collect();
         let given = |needed: bool, value: &std::sync::Arc<str>| {
             if needed { value.clone() } else { std::sync::Arc::default() }
         };
@@ -95,13 +98,17 @@ mod tests {
     fn what_was_asked_for_is_shown() {
         let requirements = Requirements {
             session: SessionNeeds { user: true, tls_subject: true, ..SessionNeeds::default() },
-            session_parameters: vec!["a".to_owned(), "z".to_owned()],
+            session_parameters: vec!["A".to_owned(), "not-set".to_owned(), "z".to_owned()],
             ..Requirements::default()
         };
         let class = requirements.class(&session());
         assert_eq!((&*class.user, &*class.database), ("alice", ""));
         assert_eq!(class.tls_subject.as_deref(), Some("CN=alice"));
-        let names: Vec<_> = class.parameters.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["a", "z"], "in the order of their names, so that equal ones compare equal");
+        let parameters: Vec<_> = class.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            parameters,
+            ["A=3", "z=1"],
+            "by the policy's names and in their order, so that equal ones are equal"
+        );
     }
 }

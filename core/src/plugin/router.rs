@@ -6,7 +6,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use super::{
     check,
     engine::Engine,
     error::{Failure, PluginError},
-    host::{LogAllowance, Surroundings},
+    host::{LogAllowance, Surroundings, one_line},
     input::{Request, SessionAttributes, Transaction},
     instance::{Artifact, Instance, Pool},
     metrics::{Metrics, Sample},
@@ -37,6 +40,9 @@ use crate::{
 
 pub use super::{spec::RouterSpec, validate::Admission};
 
+/// Longest name of an unknown option that is logged.
+const OPTION_MAX_BYTES: usize = 64;
+
 /// How long a key whose call failed gets another plan, without asking again. As long as the breaker
 /// counts failures, so that one poisonous statement cannot open it for all others.
 const QUARANTINE: Duration = Duration::from_secs(10);
@@ -48,8 +54,14 @@ const ADMITTED_MAX: usize = 1_000;
 const POLICY_FAILED: [u8; 5] = *b"38000";
 
 /// A routing policy, shared by all workers.
-#[derive(Debug)]
-pub struct Router(Option<Box<Plugin>>);
+#[derive(Debug, Default)]
+pub struct Router {
+    plugin: Option<Box<Plugin>>,
+    /// The shape of a request is not enough.
+    looks_closer: AtomicBool,
+    /// Some plan has asked for the writes of a key.
+    watches_keys: AtomicBool,
+}
 
 /// A plan, and where it comes from.
 #[derive(Clone, Debug)]
@@ -78,25 +90,48 @@ impl Router {
     /// Takes from milliseconds (Rust) to seconds (Python), so not on a worker.
     pub fn load(engine: &Engine, spec: &RouterSpec<'_>, topology: &Facts) -> Result<Self, PluginError> {
         let plugin = Plugin::load(engine, spec, topology)?;
-        let router = Self(Some(Box::new(plugin)));
+        let looks_closer = AtomicBool::new(plugin.requirements.statement.beyond_the_shape());
+        let router = Self { plugin: Some(Box::new(plugin)), looks_closer, ..Self::default() };
         router.self_test(topology)?;
         Ok(router)
     }
 
     /// The policy of those who configured none: everything to the primary.
     pub fn null() -> Self {
-        Self(None)
+        Self::default()
     }
 
     /// There is no policy: everything goes to the primary, and nobody need look at statements.
     pub fn is_null(&self) -> bool {
-        self.0.is_none()
+        self.plugin.is_none()
     }
 
     /// What the policy looks at.
     pub fn requirements(&self) -> &Requirements {
         static NOTHING: LazyLock<Requirements> = LazyLock::new(Requirements::default);
-        self.0.as_ref().map_or(&NOTHING, |plugin| &plugin.requirements)
+        self.plugin.as_ref().map_or(&NOTHING, |plugin| &plugin.requirements)
+    }
+
+    /// Whether each request has to be looked at by itself, inside transactions too: for what is not
+    /// in its shape, or for the keys that it stamps. Once true, it stays so.
+    #[inline]
+    pub fn looks_closer(&self) -> bool {
+        self.looks_closer.load(Ordering::Acquire)
+    }
+
+    /// A plan asks for the writes of a key: from now on it matters which keys are stamped. True the
+    /// first time; nobody has taken note of what was committed before then.
+    pub fn watch_keys(&self) -> bool {
+        if self.watches_keys() {
+            return false;
+        }
+        self.looks_closer.store(true, Ordering::Release);
+        !self.watches_keys.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether some plan has asked for the writes of a key.
+    pub fn watches_keys(&self) -> bool {
+        self.watches_keys.load(Ordering::Acquire)
     }
 
     /// The session without what the policy does not look at: sessions with equal classes share plans.
@@ -107,7 +142,7 @@ impl Router {
     /// Whether a session may go on, and with which labels. Put the labels into the session before
     /// asking for its [`class`](Self::class).
     pub fn admit(&self, session: &SessionAttributes) -> Admission {
-        match &self.0 {
+        match &self.plugin {
             None => Admission::Accept(Vec::new()),
             Some(plugin) => plugin.admit(session),
         }
@@ -128,8 +163,8 @@ impl Router {
         self.route_request(facts, session, statement, transaction, &Request::default())
     }
 
-    /// As [`route`](Self::route), for policies whose requirements go
-    /// [beyond the shape](super::StatementNeeds::beyond_the_shape).
+    /// As [`route`](Self::route), with what one execution adds to its shape: for policies whose
+    /// requirements go [beyond the shape](super::StatementNeeds::beyond_the_shape).
     pub fn route_request(
         &self,
         facts: &Facts,
@@ -139,7 +174,7 @@ impl Router {
         request: &Request<'_>,
     ) -> Routed {
         let started = Instant::now();
-        let (plan, decided_by) = match &self.0 {
+        let (plan, decided_by) = match &self.plugin {
             None => (Plan::primary("null"), DecidedBy::BuiltIn("no policy")),
             Some(plugin) => plugin.route(&Question { facts, session, statement, transaction, request }),
         };
@@ -148,24 +183,25 @@ impl Router {
 
     /// How the policy does.
     pub fn status(&self) -> PluginStatus {
-        self.0.as_ref().map_or_else(null_status, |plugin| plugin.status())
+        self.plugin.as_ref().map_or_else(null_status, |plugin| plugin.status())
     }
 
     /// How long its calls took.
     pub fn call_times(&self) -> CallTimes {
-        self.0.as_ref().map_or_else(CallTimes::default, |plugin| plugin.stats.times())
+        self.plugin.as_ref().map_or_else(CallTimes::default, |plugin| plugin.stats.times())
     }
 
     /// The policy's own counters and gauges.
     pub fn samples(&self) -> Vec<Sample> {
-        self.0.as_ref().map_or_else(Vec::new, |plugin| plugin.around().metrics.samples())
+        self.plugin.as_ref().map_or_else(Vec::new, |plugin| plugin.around().metrics.samples())
     }
 
     fn self_test(&self, facts: &Facts) -> Result<(), PluginError> {
-        let Some(plugin) = &self.0 else { return Ok(()) };
+        let Some(plugin) = &self.plugin else { return Ok(()) };
         let statement = select_1();
         let session = SessionAttributes::default();
-        let (transaction, request) = (Transaction::default(), Request::default());
+        let transaction = Transaction::default();
+        let request = Request { raw_text: Some("SELECT 1".into()), parameters: Vec::new() };
         let question = Question { facts, session: &session, statement: &statement, transaction, request: &request };
         let answer = plugin.ask(&question);
         answer.map(drop).map_err(|cause| PluginError::Call { call: "route of SELECT 1", cause })
@@ -191,6 +227,8 @@ struct Plugin {
     /// Labels of the classes that were admitted.
     admitted: Mutex<HashMap<SessionAttributes, Vec<(String, String)>>>,
     stats: Stats,
+    /// The log has an option that nobody knows.
+    told_of_options: AtomicBool,
     /// The embedded default, unless this is it.
     fallback: Option<Router>,
 }
@@ -214,32 +252,34 @@ impl Plugin {
             return Err(PluginError::Probes { probe: probe.name.clone() });
         }
         let invalid = |call| move |cause| PluginError::Call { call, cause: Failure::Invalid { cause } };
-        let requirements = validate::requirements(introduction.requirements).map_err(invalid("setup"))?;
-        // Sessions keep plans by shape and hand over nothing else.
-        if requirements.statement.beyond_the_shape() {
-            return Err(PluginError::BeyondTheShape);
-        }
         Ok(Self {
             pool,
-            requirements,
+            requirements: validate::requirements(introduction.requirements).map_err(invalid("setup"))?,
             description: validate::description(introduction.description).map_err(invalid("describe"))?,
             on_failure: spec.on_failure,
             breaker: Mutex::default(),
             admitted: Mutex::default(),
             stats: Stats::default(),
+            told_of_options: AtomicBool::default(),
             fallback: fallback(engine, spec, facts)?,
         })
     }
 
     fn route(&self, question: &Question<'_>) -> (Plan, DecidedBy) {
-        match self.guarded(|| self.ask(question)) {
+        let (plan, decided_by) = match self.guarded(|| self.ask(question)) {
             Ok(Verdict::Plan(plan)) => (plan, DecidedBy::Plugin),
-            Ok(Verdict::BuiltIn) => (self.default_plan(question), DecidedBy::BuiltIn("no opinion")),
-            Err(refused) => {
-                let plan = self.plan_without(question, &refused);
-                (plan, DecidedBy::BuiltIn(refused.reason))
-            }
-        }
+            Ok(Verdict::BuiltIn(terms)) => (terms.on(self.default_plan(question)), DecidedBy::BuiltIn("no opinion")),
+            Err(refused) => (self.plan_without(question, &refused), DecidedBy::BuiltIn(refused.reason)),
+        };
+        (self.kept_by_what_it_saw(plan), decided_by)
+    }
+
+    /// A plan, or the lack of one, may depend on all that the policy was shown, and on nothing else.
+    fn kept_by_what_it_saw(&self, plan: Plan) -> Plan {
+        let saw = self.requirements.statement;
+        let vary = if saw.parameters { plan.vary } else { Vec::new() };
+        let saw_more = saw.raw_text || (saw.parameters && vary.is_empty());
+        Plan { reuse: plan.reuse.filter(|_| !saw_more), vary, ..plan }
     }
 
     fn admit(&self, session: &SessionAttributes) -> Admission {
@@ -274,16 +314,27 @@ impl Plugin {
         let needs = self.requirements.statement;
         let session = v0_1::session(&self.requirements.class(session));
         let statement = v0_1::statement(statement, *transaction, request, needs);
-        let mut verdict = self.pool.call(Some(facts), |instance| {
-            validate::verdict(instance.route(&session, &statement)?, facts).map_err(|cause| Failure::Invalid { cause })
-        })?;
-        if let Verdict::Plan(plan) = &mut verdict
-            && needs.beyond_the_shape()
+        self.pool.call(Some(facts), |instance| {
+            let answer = instance.route(&session, &statement)?;
+            self.note_options(&answer.options);
+            validate::verdict(answer, facts).map_err(|cause| Failure::Invalid { cause })
+        })
+    }
+
+    /// No option is known yet; an operator should hear of a wish that nobody grants.
+    fn note_options(&self, options: &[(String, String)]) {
+        if let Some((option, _)) = options.first()
+            && !self.told_of_options.swap(true, Ordering::Relaxed)
         {
-            // It may depend on something that is not in its key.
-            plan.reuse = None;
+            let Surroundings { name: plugin, generation, .. } = self.around();
+            let option = one_line(option, OPTION_MAX_BYTES);
+            tracing::warn!(
+                plugin,
+                generation,
+                option,
+                "the policy's plans have an option that is not known; it is ignored"
+            );
         }
-        Ok(verdict)
     }
 
     /// Makes a call if the breaker lets it, and keeps the books.
@@ -326,11 +377,11 @@ impl Plugin {
                 Plan { destination: Destination::Refuse(self.refusal(why)), ..Plan::primary("policy-failed") }
             }
         };
-        Plan { reuse: plan.reuse.map(|time| time.min(why.rest)), ..plan }
+        Plan { reuse: plan.reuse.map(|time| time.min(why.rest)), stamps_any: true, ..plan }
     }
 
     fn default_plan(&self, question: &Question<'_>) -> Plan {
-        match self.fallback.as_ref().and_then(|router| router.0.as_ref()) {
+        match self.fallback.as_ref().and_then(|router| router.plugin.as_ref()) {
             Some(default) => default.route(question).0,
             None => Plan::primary("null"),
         }

@@ -102,7 +102,7 @@ pub(crate) fn statement(
         functions: if needs.functions { facts.functions.clone() } else { Vec::new() },
         hints: if needs.hints { facts.hints.clone() } else { Vec::new() },
         normalized_text: needs.normalized_text.then(|| facts.normalized.to_string()),
-        raw_text: request.raw_text.filter(|_| needs.raw_text).map(str::to_owned),
+        raw_text: request.raw_text.as_deref().filter(|_| needs.raw_text).map(str::to_owned),
         parameters: if needs.parameters { parameters(request) } else { Vec::new() },
     }
 }
@@ -180,18 +180,18 @@ fn table(table: &TableRef) -> router::TableRef {
 }
 
 fn parameters(request: &Request<'_>) -> Vec<router::Parameter> {
-    let value = |value: ParameterValue<'_>| match value {
+    let value = |value: &ParameterValue<'_>| match value {
         ParameterValue::Null => router::ParameterValue::Null,
-        ParameterValue::Text(text) => router::ParameterValue::Text(text.to_owned()),
-        ParameterValue::Binary(bytes) => router::ParameterValue::Opaque(bytes.to_vec()),
+        ParameterValue::Text(text) => router::ParameterValue::Text(text.to_string()),
+        ParameterValue::Opaque(bytes) => router::ParameterValue::Opaque(bytes.to_vec()),
     };
     // A Bind has at most 65535 parameters, as the protocol counts them with 16 bits.
     (0..=u16::MAX)
-        .zip(request.parameters)
+        .zip(&request.parameters)
         .map(|(index, parameter)| router::Parameter {
             index,
             type_oid: parameter.type_oid,
-            value: value(parameter.value),
+            value: value(&parameter.value),
         })
         .collect()
 }

@@ -83,12 +83,27 @@ pub enum Invalid {
 
 /// A valid answer of `route`.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one lives at a time, for the length of a call")]
 pub(crate) enum Verdict {
-    /// No opinion.
-    BuiltIn,
+    /// No opinion on where the statement goes; whatever the built-in policy says, these terms hold.
+    BuiltIn(Terms),
     /// This plan.
     Plan(Plan),
+}
+
+/// What of a plan holds wherever the statement goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Terms {
+    stamp: Vec<Arc<str>>,
+    reuse: Option<Duration>,
+    vary: Vec<u16>,
+}
+
+impl Terms {
+    /// The plan with these terms instead of its own.
+    pub(crate) fn on(self, plan: Plan) -> Plan {
+        let reuse = self.reuse.and_then(|time| plan.reuse.map(|own| own.min(time)));
+        Plan { stamp: self.stamp, stamps_any: false, reuse, vary: self.vary, ..plan }
+    }
 }
 
 /// A valid answer of `admit`.
@@ -102,21 +117,24 @@ pub enum Admission {
 
 /// An answer of `route`.
 pub(crate) fn verdict(given: wit::Plan, facts: &Facts) -> Result<Verdict, Invalid> {
+    check_len("options", given.options.len(), LIST_MAX)?;
+    let stamp = list("stamp", given.stamp, |key| name("a causality key", key).map(Arc::from))?;
+    let (reuse, vary) = reuse(given.reuse)?;
     let check = Check { facts };
     let destination = match given.destination {
-        wit::Destination::BuiltIn => return Ok(Verdict::BuiltIn),
+        wit::Destination::BuiltIn => return Ok(Verdict::BuiltIn(Terms { stamp, reuse, vary })),
         wit::Destination::To(to) => Destination::To(check.target(to)?),
         wit::Destination::Split(shares) => check.split(shares)?,
         wit::Destination::Refuse(no) => Destination::Refuse(refusal(no)?),
     };
-    check_len("options", given.options.len(), LIST_MAX)?;
-    check_len("vary-parameters", given.reuse.vary_parameters.len(), LIST_MAX)?;
     Ok(Verdict::Plan(Plan {
         destination,
         fallbacks: list("fallbacks", given.fallbacks, |to| check.target(to))?,
         hold: hold(given.hold),
-        stamp: list("stamp", given.stamp, |key| name("a causality key", key).map(Arc::from))?,
-        reuse: reuse(&given.reuse),
+        stamp,
+        stamps_any: false,
+        reuse,
+        vary,
         rule: name("the rule's name", given.rule)?.into(),
     }))
 }
@@ -236,13 +254,18 @@ fn hold(given: wit::Hold) -> Hold {
     }
 }
 
-/// Plans are not kept by values of parameters, so one that varies with them is not kept at all.
-fn reuse(given: &wit::Reuse) -> Option<Duration> {
-    match given.scope {
-        wit::ReuseScope::Never => None,
-        wit::ReuseScope::Shape if !given.vary_parameters.is_empty() => None,
-        wit::ReuseScope::Shape => Some(given.max_age.map_or(Duration::MAX, millis)),
-    }
+/// For how long, and by which parameters, in order.
+fn reuse(given: wit::Reuse) -> Result<(Option<Duration>, Vec<u16>), Invalid> {
+    check_len("vary-parameters", given.vary_parameters.len(), LIST_MAX)?;
+    Ok(match given.scope {
+        wit::ReuseScope::Never => (None, Vec::new()),
+        wit::ReuseScope::Shape => {
+            let mut vary = given.vary_parameters;
+            vary.sort_unstable();
+            vary.dedup();
+            (Some(given.max_age.map_or(Duration::MAX, millis)), vary)
+        }
+    })
 }
 
 fn refusal(given: wit::Refusal) -> Result<Refusal, Invalid> {

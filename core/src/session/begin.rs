@@ -10,7 +10,7 @@ use super::{Session, info::ClientState, relay::Flow, request::Request};
 use crate::{
     clock::Moment,
     facts::Facts,
-    plugin::plan::Plan,
+    plugin::{input, plan::Plan},
     sql::{effect::Effect, shape::Shape},
     wire::{
         frontend::query_text,
@@ -97,9 +97,14 @@ impl Session {
     }
 
     /// The plan of a transaction that is to begin at a server: that of its BEGIN.
-    pub(super) fn begun_plan(&mut self, facts: &Facts) -> Option<Arc<Plan>> {
-        let shape = Rc::clone(&self.begun.as_ref()?.shape);
-        Some(self.plan_of(&shape, facts))
+    pub(super) fn begun_plan(&self, facts: &Facts) -> Option<Arc<Plan>> {
+        let begun = self.begun.as_ref()?;
+        let transaction = self.transaction_of(&begun.shape);
+        if !self.cluster.router.requirements().statement.beyond_the_shape() {
+            return Some(self.plan_of(&begun.shape, transaction, facts));
+        }
+        let shown = input::Request { raw_text: Some(String::from_utf8_lossy(&begun.text)), parameters: Vec::new() };
+        Some(self.plan_of_shown(&begun.shape, transaction, &shown, facts))
     }
 
     /// Has the server begin, in front of the request.

@@ -2,24 +2,13 @@
 
 use std::cell::Cell;
 
+use super::{keys::KeyReader, mark::MustSee};
 use crate::{
     facts::{Facts, Health, NodeFacts, Role},
-    id::{Lsn, NodeId},
+    id::NodeId,
     plugin::plan::{Balance, Causality, Destination, Plan, ReplicaSet, Target},
     pool::PoolSet,
 };
-
-/// What a session must see on a standby.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MustSee {
-    /// Nothing of its own.
-    #[default]
-    Nothing,
-    /// Everything up to this position.
-    Position(Lsn),
-    /// Writes whose position is not known yet: no standby qualifies.
-    Unknown,
-}
 
 /// What a choice needs to know of the session.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +19,8 @@ pub struct Chooser<'a> {
     pub set: &'a PoolSet,
     /// Its own writes.
     pub own_writes: MustSee,
+    /// What is known of the writes of keys.
+    pub keys: KeyReader<'a>,
     /// Stable for a session.
     pub affinity: u32,
     /// A node that has just failed this request.
@@ -56,13 +47,27 @@ impl Chooser<'_> {
         }
     }
 
-    /// Whether the plan's first choice waits only for a standby to catch up with the session's writes.
+    /// Whether the plan's first choice waits only for a standby to catch up with what it must see.
     pub fn waits_for_replay<'p>(&self, plan: &'p Plan) -> Option<&'p ReplicaSet> {
         let Some(Target::Replicas(set)) = self.first(plan) else { return None };
-        if set.freshness.wait.is_zero() || self.own_writes == MustSee::Nothing || self.pick(set).is_some() {
+        if set.freshness.wait.is_zero() {
             return None;
         }
-        Chooser { own_writes: MustSee::Nothing, ..*self }.pick(set).is_some().then_some(set)
+        let must_see = self.must_see(set);
+        if must_see == MustSee::Nothing || self.pick(set, must_see).is_some() {
+            return None;
+        }
+        self.pick(set, MustSee::Nothing).is_some().then_some(set)
+    }
+
+    /// What a standby must have replayed to qualify for a set of replicas.
+    fn must_see(&self, set: &ReplicaSet) -> MustSee {
+        match &set.freshness.causality {
+            Causality::None => MustSee::Nothing,
+            Causality::OwnWrites => self.own_writes,
+            Causality::KeyWrites(key) => self.keys.must_see(key, self.facts),
+            Causality::Position(position) => MustSee::Position(*position),
+        }
     }
 
     /// A node that satisfies a target, by its numbers of this moment.
@@ -73,15 +78,18 @@ impl Chooser<'_> {
                 let node = self.facts.node(*id)?;
                 (matches!(node.health, Health::Up | Health::Degraded) && self.avoid != Some(*id)).then_some(*id)
             }
-            Target::Replicas(set) => self.pick(set),
+            Target::Replicas(set) => self.pick(set, self.must_see(set)),
         }
     }
 
-    fn pick(&self, set: &ReplicaSet) -> Option<NodeId> {
+    fn pick(&self, set: &ReplicaSet, must_see: MustSee) -> Option<NodeId> {
         let mut fit = Fit::new();
         for health in [Health::Up, Health::Degraded] {
             fit.extend(
-                self.facts.nodes.iter().filter(|node| node.health == health && self.why_not(set, node).is_none()),
+                self.facts
+                    .nodes
+                    .iter()
+                    .filter(|node| node.health == health && self.lacks(set, node, must_see).is_none()),
             );
             if !fit.is_empty() {
                 break;
@@ -92,6 +100,10 @@ impl Chooser<'_> {
 
     /// Why a node does not qualify for a set of replicas; health aside.
     pub fn why_not(&self, set: &ReplicaSet, node: &NodeFacts) -> Option<&'static str> {
+        self.lacks(set, node, self.must_see(set))
+    }
+
+    fn lacks(&self, set: &ReplicaSet, node: &NodeFacts, must_see: MustSee) -> Option<&'static str> {
         let freshness = &set.freshness;
         let is_primary = self.facts.primary == Some(node.id);
         if self.avoid == Some(node.id) {
@@ -121,22 +133,18 @@ impl Chooser<'_> {
         if freshness.max_lag.is_some_and(|max| node.lag.is_none_or(|lag| lag > max)) {
             return Some("lags by too long");
         }
-        let behind = |position: Lsn| node.replayed.is_none_or(|replayed| replayed < position);
-        match (&freshness.causality, self.own_writes) {
-            (Causality::None, _) | (Causality::OwnWrites, MustSee::Nothing) => None,
-            (Causality::Position(position), _) => {
-                behind(*position).then_some("has not replayed the position asked for")
-            }
-            (Causality::OwnWrites, MustSee::Position(position)) => {
-                behind(position).then_some("has not replayed the session's writes")
-            }
-            (Causality::OwnWrites, MustSee::Unknown) => Some("may not have replayed the session's writes"),
-            // Stamped keys are not kept yet, so whatever any session wrote may be missing.
-            (Causality::KeyWrites(_), MustSee::Nothing) => None,
-            (Causality::KeyWrites(_), MustSee::Position(position)) => {
-                behind(position).then_some("has not replayed the key's writes")
-            }
-            (Causality::KeyWrites(_), MustSee::Unknown) => Some("may not have replayed the key's writes"),
+        match must_see {
+            MustSee::Nothing => None,
+            MustSee::Position(position) if node.replayed.is_some_and(|replayed| replayed >= position) => None,
+            MustSee::Position(_) => Some(match freshness.causality {
+                Causality::Position(_) => "has not replayed the position asked for",
+                Causality::KeyWrites(_) => "has not replayed the key's writes",
+                Causality::OwnWrites | Causality::None => "has not replayed the session's writes",
+            }),
+            MustSee::Unknown => Some(match freshness.causality {
+                Causality::KeyWrites(_) => "may not have replayed the key's writes",
+                _ => "may not have replayed the session's writes",
+            }),
         }
     }
 

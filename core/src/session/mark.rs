@@ -1,15 +1,30 @@
-//! How far into the log a session has written: what it must see on a standby.
+//! What must have been replayed before a standby may serve a read.
 //!
-//! The position of a commit is not asked for. A commit that was acknowledged before the primary was
-//! sampled is within what that sample says: within what was flushed, or, if commits may be acknowledged
-//! before they are flushed, within what was inserted.
+//! The position of a commit is not asked for. A commit is noted as a moment, and its position comes later,
+//! from a sample of the primary that was asked for after that moment: whatever was acknowledged before is
+//! within what was flushed by then, or, if commits may be acknowledged before they are flushed, within what
+//! was inserted.
 
 use tokio::time::Instant;
 
-use super::choose::MustSee;
-use crate::{facts::Facts, id::Lsn};
+use crate::{
+    facts::{Facts, NodeFacts},
+    id::Lsn,
+};
 
-/// What a session has written.
+/// What a standby must have replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MustSee {
+    /// Nothing in particular.
+    #[default]
+    Nothing,
+    /// Everything up to this position.
+    Position(Lsn),
+    /// Writes whose position is not known yet: no standby qualifies.
+    Unknown,
+}
+
+/// What has been written, by a session or under a key.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mark {
     /// Written since the last sample that counts.
@@ -26,28 +41,59 @@ struct Pending {
     unflushed: bool,
 }
 
+/// What the primary said of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// When it was asked.
+    pub asked: Instant,
+    flushed: Option<Lsn>,
+    inserted: Option<Lsn>,
+    /// Commits need not wait for the flush, by its configuration.
+    async_commit: bool,
+}
+
+impl Sample {
+    /// The last one in these facts.
+    pub fn of(facts: &Facts) -> Option<Self> {
+        let NodeFacts { sampled_at: asked, received: flushed, inserted, async_commit, .. } = *facts.primary()?;
+        Some(Self { asked, flushed, inserted, async_commit })
+    }
+
+    /// The most that is in its log.
+    pub fn end(&self) -> Option<Lsn> {
+        self.inserted.max(self.flushed)
+    }
+
+    /// What holds all that was acknowledged before.
+    fn covers(&self, unflushed: bool) -> Option<Lsn> {
+        if unflushed || self.async_commit { self.inserted } else { self.flushed }
+    }
+}
+
 impl Mark {
     /// A transaction that may have written has ended; `unflushed` says that it may have been
     /// acknowledged before it was flushed.
-    pub(super) fn wrote(&mut self, now: Instant, unflushed: bool) {
+    pub fn wrote(&mut self, now: Instant, unflushed: bool) {
         let before = self.pending.is_some_and(|pending| pending.unflushed);
         self.pending = Some(Pending { since: now, unflushed: unflushed || before });
     }
 
-    /// What the session must see by these facts.
-    pub(super) fn must_see(&mut self, facts: &Facts) -> MustSee {
+    /// What must be seen by now; stays with the first position that it finds. `sampled_after` gives a
+    /// sample that was asked for after a moment.
+    pub fn must_see(&mut self, sampled_after: impl FnOnce(Instant) -> Option<Sample>) -> MustSee {
         if let Some(Pending { since, unflushed }) = self.pending {
-            let Some(primary) = facts.primary().filter(|primary| primary.sampled_at > since) else {
-                return MustSee::Unknown;
-            };
-            let unflushed = unflushed || primary.async_commit;
-            let Some(position) = (if unflushed { primary.inserted } else { primary.received }) else {
+            let Some(position) = sampled_after(since).and_then(|sample| sample.covers(unflushed)) else {
                 return MustSee::Unknown;
             };
             // What was inserted before may not be flushed even now, if nothing was written since.
             *self = Self { pending: None, position: position.max(self.position) };
         }
         if self.position == Lsn::default() { MustSee::Nothing } else { MustSee::Position(self.position) }
+    }
+
+    /// The same, with the one sample that these facts have.
+    pub fn must_see_by(&mut self, facts: &Facts) -> MustSee {
+        self.must_see(|since| Sample::of(facts).filter(|sample| sample.asked > since))
     }
 }
 
@@ -57,7 +103,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::{Health, NodeFacts, Role},
+        facts::{Health, Role},
         id::NodeId,
     };
 
@@ -91,13 +137,13 @@ mod tests {
     fn the_first_sample_that_was_asked_for_later_says_what_must_be_seen() {
         let start = Instant::now();
         let mut mark = Mark::default();
-        assert_eq!(mark.must_see(&sampled(start, 0, 10, 20)), MustSee::Nothing);
+        assert_eq!(mark.must_see_by(&sampled(start, 0, 10, 20)), MustSee::Nothing);
 
         mark.wrote(start + Duration::from_millis(5), false);
-        assert_eq!(mark.must_see(&sampled(start, 5, 10, 20)), MustSee::Unknown);
-        assert_eq!(mark.must_see(&sampled(start, 6, 30, 40)), MustSee::Position(Lsn(30)));
+        assert_eq!(mark.must_see_by(&sampled(start, 5, 10, 20)), MustSee::Unknown);
+        assert_eq!(mark.must_see_by(&sampled(start, 6, 30, 40)), MustSee::Position(Lsn(30)));
         assert_eq!(
-            mark.must_see(&sampled(start, 7, 50, 60)),
+            mark.must_see_by(&sampled(start, 7, 50, 60)),
             MustSee::Position(Lsn(30)),
             "not what others wrote later"
         );
@@ -108,12 +154,12 @@ mod tests {
         let start = Instant::now();
         let mut mark = Mark::default();
         mark.wrote(start, true);
-        assert_eq!(mark.must_see(&sampled(start, 1, 30, 40)), MustSee::Position(Lsn(40)));
+        assert_eq!(mark.must_see_by(&sampled(start, 1, 30, 40)), MustSee::Position(Lsn(40)));
 
         let mut facts = sampled(start, 3, 50, 60);
         facts.nodes[0].async_commit = true;
         mark.wrote(start + Duration::from_millis(2), false);
-        assert_eq!(mark.must_see(&facts), MustSee::Position(Lsn(60)), "the server's default is enough");
+        assert_eq!(mark.must_see_by(&facts), MustSee::Position(Lsn(60)), "the server's default is enough");
     }
 
     #[test]
@@ -122,9 +168,9 @@ mod tests {
         let mut mark = Mark::default();
         mark.wrote(start, true);
         mark.wrote(start, false);
-        assert_eq!(mark.must_see(&sampled(start, 1, 30, 40)), MustSee::Position(Lsn(40)));
+        assert_eq!(mark.must_see_by(&sampled(start, 1, 30, 40)), MustSee::Position(Lsn(40)));
 
         mark.wrote(start + Duration::from_millis(2), false);
-        assert_eq!(mark.must_see(&sampled(start, 3, 30, 40)), MustSee::Position(Lsn(40)));
+        assert_eq!(mark.must_see_by(&sampled(start, 3, 30, 40)), MustSee::Position(Lsn(40)));
     }
 }

@@ -2,11 +2,14 @@
 //!
 //! The story is [`Session::serve`]. [`unit`] finds where a request ends, [`route`] chooses the node,
 //! [`lend`] gets a server ready, [`translate`] rewrites names, [`relay`] carries the bytes, and
-//! [`settle`] finds out what the transaction left behind. [`listen`] has the session hear of NOTIFY.
+//! [`settle`] finds out what the transaction left behind. [`listen`] has the session hear of NOTIFY. Where a
+//! shape is not enough, [`ask`] looks closer; [`keys`] knows what all sessions have written.
 
 pub mod choose;
 pub mod error;
 pub mod info;
+pub mod keys;
+pub mod mark;
 pub mod plans;
 pub mod prepared;
 pub mod relay;
@@ -16,12 +19,13 @@ pub mod unit;
 
 pub mod start;
 
+mod ask;
 mod begin;
 mod carry;
+mod class;
 mod deallocate;
 mod lend;
 mod listen;
-mod mark;
 mod pin;
 mod recover;
 mod request;
@@ -40,9 +44,11 @@ use std::{
 use tokio::time::Instant;
 
 use self::{
+    ask::Stamps,
     begin::Begun,
     error::SessionError,
     info::{ClientInfo, ClientState, Order},
+    keys::{Doubt, KeyWrites},
     mark::Mark,
     prepared::PreparedStatements,
     recover::Reset,
@@ -92,6 +98,8 @@ pub enum Farewell {
 struct OpenTransaction {
     since: Option<Moment>,
     read_only: bool,
+    /// Whether it is SERIALIZABLE, if its BEGIN says so or otherwise.
+    serializable: Option<bool>,
     wrote: bool,
     /// It sets how it is committed, for itself only.
     sets_commit: bool,
@@ -144,6 +152,12 @@ pub struct Session {
     lease_role: Role,
     parked: Vec<(NodeId, Lease)>,
     mark: Mark,
+    /// What all sessions have written, by key.
+    keys: Arc<KeyWrites>,
+    /// The keys of what the running transaction has written.
+    stamps: Stamps,
+    /// Something is committed, and the transaction goes on.
+    doubt: Option<Doubt>,
     transaction: OpenTransaction,
     held: Option<(NodeId, Option<Instant>)>,
 }
@@ -172,6 +186,7 @@ impl Session {
     /// A session at its first request.
     pub fn new(worker: Rc<Worker>, start: NewSession) -> Self {
         let mut session = Self {
+            keys: worker.shared.keys.of(&start.cluster.name),
             worker,
             info: start.info,
             client: start.client,
@@ -199,6 +214,8 @@ impl Session {
             lease_role: Role::Unknown,
             parked: Vec::new(),
             mark: Mark::default(),
+            stamps: Stamps::Unknown,
+            doubt: None,
             transaction: OpenTransaction::default(),
             held: None,
         };

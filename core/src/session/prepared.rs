@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use crate::{server::statements::Statement, sql::shape::Shape};
+use crate::{
+    server::statements::Statement,
+    sql::{Catalog, Shapes, shape::Shape},
+};
 
 /// A statement that the client has prepared.
 #[derive(Clone, Debug)]
@@ -13,6 +16,21 @@ pub struct Prepared {
     pub shape: Option<Rc<Shape>>,
     /// The catalog that the shape was judged by.
     pub catalog_version: u64,
+}
+
+impl Prepared {
+    /// What it is, judged by that catalog.
+    pub fn shape(&mut self, shapes: &mut Shapes, catalog: &Catalog) -> Rc<Shape> {
+        if self.catalog_version == catalog.version()
+            && let Some(shape) = &self.shape
+        {
+            return Rc::clone(shape);
+        }
+        let shape = shapes.look_up(&self.statement.text, catalog);
+        self.shape = Some(Rc::clone(&shape));
+        self.catalog_version = catalog.version();
+        shape
+    }
 }
 
 type ByName = HashMap<Box<[u8]>, Prepared, foldhash::fast::RandomState>;

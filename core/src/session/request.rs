@@ -15,7 +15,7 @@ use crate::{
     clock::Moment,
     facts::{Report, Role},
     id::NodeId,
-    server::{async_commit::SYNCHRONOUS_COMMIT, settings::Settings},
+    server::{RunError, async_commit::SYNCHRONOUS_COMMIT, settings::Settings},
     wire::{
         frame,
         frontend::Parse,
@@ -39,6 +39,13 @@ pub(super) struct Request {
     pub(super) rest: usize,
 }
 
+impl Request {
+    /// All of it is there to be looked at.
+    pub(super) fn is_whole(&self) -> bool {
+        self.flow == Flow::Closed && self.rest == 0
+    }
+}
+
 impl Session {
     /// Serves one request; errors that the session survives have been told to the client.
     pub(super) async fn request(&mut self, unit: Unit) -> Result<(), SessionError> {
@@ -60,7 +67,7 @@ impl Session {
                 self.account(now);
                 Ok(())
             }
-            Err(error) if error.is_survivable() && request.flow == Flow::Closed && request.rest == 0 => {
+            Err(error) if error.is_survivable() && request.is_whole() => {
                 self.survive(&request, &error);
                 Ok(())
             }
@@ -89,11 +96,10 @@ impl Session {
         let mut avoid = None;
         for left in (0..ATTEMPTS_MAX).rev() {
             if self.is_in_transaction_at_server() {
-                self.undo_resets();
-                self.note_request(request)?;
+                self.continue_transaction(request).await?;
                 self.listen_ahead().await?;
             } else if self.is_pinned() && self.lease.is_some() {
-                self.note_request(request)?;
+                self.consider(request)?;
                 self.listen_ahead().await?;
                 self.bring_up_to_date().await?;
             } else if self.begun.as_ref().is_some_and(|begun| begun.failed) {
@@ -147,8 +153,7 @@ impl Session {
     /// because its result has changed, nothing has been done and the request can be made again, if
     /// its client asks what the result is like. One that believes to know must be told of the error.
     fn may_be_stale(&self, request: &Request) -> bool {
-        request.flow == Flow::Closed
-            && request.rest == 0
+        request.is_whole()
             && !self.prepared.is_empty()
             && !self.is_in_transaction()
             && takes_any_result(&self.input.filled()[..request.len])
@@ -159,20 +164,38 @@ impl Session {
         request.repeatable && self.lease_role == Role::Standby && !self.is_in_transaction()
     }
 
+    /// Gets ready for a request of the transaction that the server is in.
+    async fn continue_transaction(&mut self, request: &Request) -> Result<(), SessionError> {
+        let undoing = self.undoing_resets();
+        if self.cluster.router.looks_closer() {
+            // It may be refused, and then nothing goes in front of it.
+            if let (false, Some(lease)) = (undoing.is_empty(), &mut self.lease)
+                && let Err(error) = lease.run(&undoing).await
+            {
+                if !matches!(error, RunError::Server { .. }) {
+                    self.lease = None;
+                }
+                return Err(SessionError::Settings(error));
+            }
+            return self.consider_in_transaction(request).await;
+        }
+        if let (false, Some(lease)) = (undoing.is_empty(), &mut self.lease) {
+            self.exchange.precede(lease, undoing.as_bytes());
+        }
+        self.note_request(request)
+    }
+
     /// Inside a transaction a RESET has gone to the server's default; what the client asked for at login is
-    /// set again, in front of the request.
-    fn undo_resets(&mut self) {
-        let (Some(traces), Some(lease)) = (&mut self.traces, &mut self.lease) else { return };
+    /// set again, in front of the next request. Empty when there is nothing to set.
+    fn undoing_resets(&mut self) -> String {
+        let (Some(traces), Some(lease)) = (&mut self.traces, &self.lease) else { return String::new() };
         let resets = std::mem::take(&mut traces.resets);
         let all = std::mem::take(&mut traces.reset_all);
         if (resets.is_empty() && !all) || self.startup.is_empty() || lease.status != TxStatus::InTransaction {
-            return;
+            return String::new();
         }
         let wanted = self.startup.only(|name| all || resets.iter().any(|reset| **reset == *name));
-        let sql = Settings::default().sql_towards(&wanted);
-        if !sql.is_empty() {
-            self.exchange.precede(lease, sql.as_bytes());
-        }
+        Settings::default().sql_towards(&wanted)
     }
 
     /// The batch will be made again, so the names that it gave do not count.
@@ -204,7 +227,7 @@ impl Session {
     }
 
     /// The exchange broke: what the client is told depends on who is to blame.
-    fn break_off(&mut self, broken: Broken) -> SessionError {
+    pub(super) fn break_off(&mut self, broken: Broken) -> SessionError {
         if matches!(broken, Broken::Server { .. } | Broken::Protocol) {
             self.cluster.reports.send(Report::ConnectionLost(self.lease_node));
             self.lease = None;
@@ -304,6 +327,9 @@ impl Session {
             let (now, unflushed) = (Instant::now(), self.may_be_unflushed());
             self.mark.wrote(now, unflushed);
             self.set.shared.note_write(now, unflushed);
+            if self.is_to_stamp() {
+                self.stamp_keys(unflushed);
+            }
         }
         if self.transaction.changed_catalog {
             self.cluster.catalogs.refresh(&self.set.dbname);

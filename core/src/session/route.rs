@@ -6,10 +6,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Session, WAIT_FOR_NODE_MAX,
+    ask::Stamps,
     choose::Chooser,
     error::SessionError,
+    keys::KeyReader,
     plans::PlanKey,
-    relay::Flow,
     request::Request,
     traces::{Causes, Traces},
     unit::messages,
@@ -22,7 +23,11 @@ use crate::{
         plan::{Destination, Hold, Plan},
     },
     server::async_commit::SYNCHRONOUS_COMMIT,
-    sql::{Kind, StatementFacts, effect::Effect, shape::Shape},
+    sql::{
+        Kind, StatementFacts,
+        effect::{Effect, Isolation},
+        shape::Shape,
+    },
     wire::{
         frontend::{Bind, Named, Parse, query_text},
         reply::TxStatus,
@@ -40,7 +45,10 @@ impl Session {
         let facts = self.cluster.facts.load();
         let plan = match self.begun_plan(&facts) {
             Some(plan) => {
-                self.note_request(request)?;
+                self.consider(request)?;
+                if self.cluster.router.looks_closer() {
+                    self.note_stamps(&plan);
+                }
                 plan
             }
             None => self.plan(request, &facts)?,
@@ -90,8 +98,9 @@ impl Session {
     }
 
     fn chooser<'a>(&'a mut self, facts: &'a Facts, avoid: Option<NodeId>) -> Chooser<'a> {
-        let own_writes = self.mark.must_see(facts);
-        Chooser { facts, set: &self.set, own_writes, affinity: self.info.pid, avoid }
+        let own_writes = self.mark.must_see_by(facts);
+        let keys = KeyReader { writes: &self.keys, router: Some(&self.cluster.router) };
+        Chooser { facts, set: &self.set, own_writes, keys, affinity: self.info.pid, avoid }
     }
 
     /// Waits, as long as the plan allows, for a standby to replay the session's writes.
@@ -132,28 +141,34 @@ impl Session {
 
     /// The plan for all of the request's statements together: where they differ, the primary.
     fn plan(&mut self, request: &Request, facts: &Facts) -> Result<Arc<Plan>, SessionError> {
-        if request.flow != Flow::Closed || request.rest > 0 {
+        if !request.is_whole() {
             self.note_request(request)?;
+            self.stamps = Stamps::Unknown;
             return Ok(Arc::new(Plan::primary("not-whole")));
         }
+        let together = if self.cluster.router.looks_closer() {
+            self.ask(request, facts)?
+        } else {
+            self.plan_by_shapes(request, facts)?
+        };
+        Ok(together.unwrap_or_else(|| Arc::new(Plan::primary("no-statement"))))
+    }
+
+    fn plan_by_shapes(&mut self, request: &Request, facts: &Facts) -> Result<Option<Arc<Plan>>, SessionError> {
         let shapes = self.shapes(request.len);
         let unseen = self.transaction.unseen;
         self.note_all_effects(&shapes, request)?;
-        if unseen {
-            return Ok(Arc::new(Plan::primary("not-known")));
-        }
         // What only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
-        let mut chosen: Option<Arc<Plan>> = None;
+        let mut together = unseen.then(|| Arc::new(Plan::primary("not-known")));
         for shape in shapes {
-            let plan = self.plan_of(&shape, facts);
-            match &chosen {
-                Some(other) if other.destination != plan.destination => return Ok(Arc::new(Plan::primary("mixed"))),
-                Some(_) => {}
-                None => chosen = Some(plan),
-            }
+            let plan = self.plan_of(&shape, self.transaction_of(&shape), facts);
+            together = Some(match together {
+                Some(others) => others.together(plan),
+                None => plan,
+            });
         }
-        Ok(chosen.unwrap_or_else(|| Arc::new(Plan::primary("no-statement"))))
+        Ok(together)
     }
 
     /// What the statements mean for the rest of the transaction and of the session.
@@ -177,11 +192,21 @@ impl Session {
 
     fn note_seen(&mut self, shapes: &ShapeList, len: usize) {
         for shape in shapes {
-            self.note_effects(shape);
-            if !shape.facts.effects.is_empty() || self.is_pinned() {
-                self.note_traces(&shape.facts, len);
-            }
+            self.note_statement(shape, len);
         }
+        self.note_unseen();
+    }
+
+    /// What a statement means for the rest of the transaction and of the session.
+    pub(super) fn note_statement(&mut self, shape: &Shape, len: usize) {
+        self.note_effects(shape);
+        if !shape.facts.effects.is_empty() || self.is_pinned() {
+            self.note_traces(&shape.facts, len);
+        }
+    }
+
+    /// What is not known of a request may be anything.
+    pub(super) fn note_unseen(&mut self) {
         if std::mem::take(&mut self.transaction.unseen) {
             self.transaction.wrote = true;
             self.transaction.moves_sequence = true;
@@ -235,7 +260,10 @@ impl Session {
         let traits = &shape.facts.traits;
         let transaction = &mut self.transaction;
         match shape.facts.kind {
-            Kind::Begin => transaction.read_only = traits.begins_read_only,
+            Kind::Begin => {
+                transaction.read_only = traits.begins_read_only;
+                transaction.serializable = shape.facts.isolation().map(|level| level == Isolation::Serializable);
+            }
             Kind::Commit | Kind::Rollback | Kind::Savepoint | Kind::Show => {}
             _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
         }
@@ -260,17 +288,18 @@ impl Session {
         lease.sequence_user = self.info.pid;
     }
 
-    fn transaction_of(&self, shape: &Shape) -> Transaction {
+    /// Where the session stands, outside of a transaction.
+    pub(super) fn transaction_of(&self, shape: &Shape) -> Transaction {
         Transaction {
             phase: if shape.facts.kind == Kind::Begin { Phase::Opening } else { Phase::None },
             read_only: self.transaction.read_only,
-            serializable: self.serializable,
+            serializable: self.transaction.serializable.unwrap_or(self.serializable),
             wrote: false,
         }
     }
 
-    pub(super) fn plan_of(&mut self, shape: &Rc<Shape>, facts: &Facts) -> Arc<Plan> {
-        let transaction = self.transaction_of(shape);
+    /// The plan for a shape: the kept one, or what the policy says.
+    pub(super) fn plan_of(&self, shape: &Shape, transaction: Transaction, facts: &Facts) -> Arc<Plan> {
         let key = PlanKey { class: self.class, shape: shape.id, transaction };
         let valid_for = self.plans_valid_for(facts.epoch);
         let mut plans = self.worker.plans.borrow_mut();
@@ -282,7 +311,7 @@ impl Session {
         routed.plan
     }
 
-    fn plans_valid_for(&self, epoch: u64) -> (u64, u64, usize) {
+    pub(super) fn plans_valid_for(&self, epoch: u64) -> (u64, u64, usize) {
         (self.generation, epoch, Arc::as_ptr(&self.cluster) as usize)
     }
 
@@ -290,10 +319,12 @@ impl Session {
     pub(super) fn correct_plan(&mut self, request: &Request) {
         let epoch = self.cluster.facts.load().epoch;
         let valid_for = self.plans_valid_for(epoch);
+        // Of a policy that sees more, no plan is kept by the shape alone; then this one is.
+        let always = self.cluster.router.requirements().statement.beyond_the_shape();
         for shape in self.shapes(request.len) {
             let key = PlanKey { class: self.class, shape: shape.id, transaction: self.transaction_of(&shape) };
             let mut plans = self.worker.plans.borrow_mut();
-            if plans.find(valid_for, &key).is_some() {
+            if plans.find(valid_for, &key).is_some() || always {
                 plans.correct(key, Arc::new(Plan::primary("standby-refused")));
             }
         }
@@ -303,7 +334,7 @@ impl Session {
     /// Notes what a request that is not routed means for its transaction and its session.
     pub(super) fn note_request(&mut self, request: &Request) -> Result<(), SessionError> {
         // A COPY, a function call, or a statement whose end has not come.
-        self.transaction.wrote |= request.flow != Flow::Closed || request.rest > 0;
+        self.transaction.wrote |= !request.is_whole();
         if request.rest > 0 {
             self.traces.get_or_insert_default().note_everything();
             return Ok(());
@@ -344,11 +375,7 @@ impl Session {
                                 unseen = true;
                                 continue;
                             };
-                            if known.shape.is_none() || known.catalog_version != catalog.version() {
-                                known.shape = Some(shapes.look_up(&known.statement.text, &catalog));
-                                known.catalog_version = catalog.version();
-                            }
-                            found.extend(known.shape.clone());
+                            found.push(known.shape(&mut shapes, &catalog));
                         }
                         None => {}
                     }
@@ -375,15 +402,10 @@ impl Session {
         if let Some(cluster) = generation.clusters.get(&self.set.cluster) {
             self.cluster = Arc::clone(cluster);
         }
+        self.keys = self.worker.shared.keys.of(&self.cluster.name);
+        self.stamps = Stamps::Unknown;
         self.held = None;
         self.classify();
-    }
-
-    /// Finds the session's class: what the policy may see of it.
-    pub(super) fn classify(&mut self) {
-        let attributes = self.cluster.router.class(&self.full_attributes);
-        self.class = self.worker.plans.borrow_mut().class(self.generation, &attributes);
-        self.attributes = Rc::new(attributes);
     }
 }
 

@@ -107,6 +107,7 @@ impl Session {
             asked = asked.and(Causes::SEQUENCE);
         }
         self.keep_server(causes, asked);
+        self.reclassify();
     }
 
     /// The session has these causes to keep its server now, and no longer those that were asked for.

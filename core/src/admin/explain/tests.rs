@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{
     admin::fixture,
-    plugin::plan::{Balance, Causality, Freshness, Hold, ReplicaSet},
+    id::Lsn,
+    plugin::plan::{Balance, Causality, Freshness, ReplicaSet},
 };
 
 fn replicas() -> ReplicaSet {
@@ -20,13 +23,14 @@ fn replicas() -> ReplicaSet {
 }
 
 fn plan(destination: Destination, fallbacks: Vec<Target>) -> Plan {
-    Plan { destination, fallbacks, hold: Hold::Statement, stamp: Vec::new(), reuse: None, rule: "read".into() }
+    Plan { destination, fallbacks, reuse: None, ..Plan::primary("read") }
 }
 
 fn told(facts: &Facts, plan: &Plan) -> Vec<String> {
     let (shared, _commands) = fixture::shared();
     let set = fixture::pools(&shared, "app", "alice");
-    let chooser = Chooser { facts, set: &set, own_writes: MustSee::Nothing, affinity: 0, avoid: None };
+    let keys = KeyReader { writes: &shared.keys.of(&"main".into()), router: None };
+    let chooser = Chooser { facts, set: &set, own_writes: MustSee::Nothing, keys, affinity: 0, avoid: None };
     let mut page = Page::default();
     page.plan(plan, facts);
     page.choice(&chooser, plan);
@@ -73,6 +77,28 @@ async fn a_read_falls_back_to_the_primary_and_says_why() {
             "not n2: is down: connection refused",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_standby_that_lacks_what_must_be_seen_is_passed_over() {
+    let cases = [
+        (
+            Causality::Position(Lsn(0x16_0000_0001)),
+            "not n1: has not replayed the position asked for; is not the primary",
+        ),
+        (Causality::KeyWrites("acme".into()), "not n1: may not have replayed the key's writes; is not the primary"),
+    ];
+    for (causality, why_not) in cases {
+        let freshness = Freshness { causality, ..replicas().freshness };
+        let plan = plan(Destination::To(Target::Replicas(ReplicaSet { freshness, ..replicas() })), Vec::new());
+        let told = told(&fixture::facts(), &plan);
+        for line in ["node: n0", why_not] {
+            assert!(told.iter().any(|it| it == line), "{line} is not in {told:#?}");
+        }
+    }
+    let here = Freshness { causality: Causality::Position(Lsn(0x16_0000_0000)), ..replicas().freshness };
+    let plan = plan(Destination::To(Target::Replicas(ReplicaSet { freshness: here, ..replicas() })), Vec::new());
+    assert!(told(&fixture::facts(), &plan).contains(&"node: n1".to_owned()));
 }
 
 #[tokio::test]

@@ -1,8 +1,10 @@
 //! Facts of a statement and parts of a plan in words.
 
+use std::time::Duration;
+
 use crate::{
     id::NodeId,
-    plugin::plan::{Balance, Causality, Destination, Freshness, Hold, Target},
+    plugin::plan::{Balance, Causality, Destination, Freshness, Hold, Plan, Target},
     sql::{Kind, TableRef, Traits},
 };
 
@@ -126,4 +128,16 @@ pub fn hold(hold: Hold) -> String {
         Hold::Session => "for the session".to_owned(),
         Hold::For(time) => format!("for {} ms", time.as_millis()),
     }
+}
+
+/// How long the plan itself stays, and for whom.
+pub fn kept(plan: &Plan) -> String {
+    let time = match plan.reuse {
+        None => return "not at all: the policy is asked each time".to_owned(),
+        Some(Duration::MAX) => "until the cluster or the configuration changes".to_owned(),
+        Some(time) => format!("for {} ms", time.as_millis()),
+    };
+    // Statements number them from one.
+    let names: Vec<_> = plan.vary.iter().map(|index| format!("${}", u32::from(*index) + 1)).collect();
+    if names.is_empty() { time } else { format!("{time}, for each value of {}", names.join(", ")) }
 }

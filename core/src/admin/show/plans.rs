@@ -106,8 +106,9 @@ fn class_in_words(attributes: &SessionAttributes) -> String {
         ("from", &attributes.client_address),
     ];
     let named = named.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={value}"));
-    let labels = attributes.labels.iter().map(|(key, value)| format!("{key}={value}"));
-    named.chain(labels).collect::<Vec<_>>().join(" ")
+    let certificate = attributes.tls_subject.iter().map(|subject| format!("certificate={subject}"));
+    let pairs = attributes.parameters.iter().chain(&attributes.labels).map(|(key, value)| format!("{key}={value}"));
+    named.chain(certificate).chain(pairs).collect::<Vec<_>>().join(" ")
 }
 
 fn transaction_in_words(transaction: Transaction) -> String {

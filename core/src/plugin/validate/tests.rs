@@ -77,7 +77,7 @@ fn refuse(sqlstate: &str, message: &str) -> WitRefusal {
 fn judge(given: WitPlan) -> Result<String, String> {
     match verdict(given, &facts(2)) {
         Ok(Verdict::Plan(plan)) => Ok(plan.to_string()),
-        Ok(Verdict::BuiltIn) => Ok("built-in".to_owned()),
+        Ok(Verdict::BuiltIn(terms)) => Ok(terms.on(Plan::primary("built-in")).to_string()),
         Err(invalid) => Err(invalid.to_string()),
     }
 }
@@ -101,7 +101,16 @@ fn a_valid_plan_comes_through_as_it_is() {
 #[test]
 fn a_policy_without_opinion_is_not_asked_for_the_rest() {
     let nonsense = WitPlan { rule: String::new(), ..plan(WitDestination::BuiltIn) };
-    assert_eq!(judge(nonsense).unwrap(), "built-in");
+    assert_eq!(judge(nonsense).unwrap(), "primary [built-in]");
+}
+
+#[test]
+fn what_a_policy_stamps_and_how_long_it_is_kept_hold_without_an_opinion_too() {
+    let reuse = Reuse { scope: ReuseScope::Shape, max_age: Some(250), vary_parameters: vec![0] };
+    let given = WitPlan { stamp: vec!["acme".to_owned()], reuse, ..plan(WitDestination::BuiltIn) };
+    assert_eq!(judge(given).unwrap(), "primary stamp acme kept 250 ms by parameter 0 [built-in]");
+    let never = Reuse { scope: ReuseScope::Never, max_age: None, vary_parameters: Vec::new() };
+    assert_eq!(judge(WitPlan { reuse: never, ..plan(WitDestination::BuiltIn) }).unwrap(), "primary once [built-in]");
 }
 
 #[test]
@@ -124,6 +133,7 @@ fn lists_are_short() {
         WitPlan { fallbacks: vec![WitTarget::Primary; 17], ..primary() },
         WitPlan { stamp: vec!["key".to_owned(); 17], ..primary() },
         WitPlan { options: vec![("a".to_owned(), "b".to_owned()); 17], ..primary() },
+        WitPlan { reuse: Reuse { vary_parameters: vec![0; 17], ..primary().reuse }, ..primary() },
         plan(WitDestination::Split(vec![Share { weight: 1, target: WitTarget::Primary }; 17])),
         plan(WitDestination::To(WitTarget::Replicas(replicas(vec![0; 257])))),
     ];
@@ -173,10 +183,16 @@ fn a_split_has_weight() {
 }
 
 #[test]
-fn a_plan_that_varies_with_parameters_is_not_kept() {
-    let reuse = |scope, vary_parameters| Reuse { scope, max_age: None, vary_parameters };
-    for reuse in [reuse(ReuseScope::Never, Vec::new()), reuse(ReuseScope::Shape, vec![0])] {
-        assert_eq!(judge(WitPlan { reuse, ..primary() }).unwrap(), "primary once [rule]");
+fn a_plan_is_kept_as_it_says() {
+    let reuse = |scope, max_age, vary: &[u16]| Reuse { scope, max_age, vary_parameters: vary.to_vec() };
+    let cases = [
+        (reuse(ReuseScope::Never, None, &[0]), "primary once [rule]"),
+        (reuse(ReuseScope::Shape, None, &[]), "primary [rule]"),
+        (reuse(ReuseScope::Shape, Some(0), &[]), "primary kept 0 ms [rule]"),
+        (reuse(ReuseScope::Shape, None, &[7, 0, 7]), "primary by parameter 0, 7 [rule]"),
+    ];
+    for (reuse, plan) in cases {
+        assert_eq!(judge(WitPlan { reuse, ..primary() }).unwrap(), plan);
     }
 }
 

@@ -46,13 +46,16 @@ pub mod bindings {
 }
 
 mod glue;
+mod key;
 pub mod log;
 mod lsn;
 mod plan;
 mod router;
+mod session;
 pub mod settings;
 mod statement;
 mod text;
+mod value;
 
 #[doc(hidden)]
 pub use glue::{Glue, Host};

@@ -1,8 +1,8 @@
 //! Builders, so that a rule of a policy is one line.
 
 use crate::{
-    Balance, Causality, Destination, Freshness, Hold, NodeId, Plan, Refusal, ReplicaSet, Reuse, ReuseScope, Selector,
-    Target,
+    Balance, Causality, Destination, Freshness, Hold, Lsn, NodeId, Plan, Refusal, ReplicaSet, Reuse, ReuseScope,
+    Selector, Target, key,
 };
 
 impl Plan {
@@ -75,10 +75,11 @@ impl Plan {
         self
     }
 
-    /// Stamps this causality key with the position of the statement's commit.
+    /// Stamps this causality key with the position of the statement's commit. Any text will do: one that
+    /// the host would not take is replaced by its hash, here as in [`writes_of`](Replicas::writes_of).
     #[must_use]
     pub fn stamp(mut self, key: &str) -> Self {
-        self.stamp.push(key.to_owned());
+        self.stamp.push(key::fitting(key));
         self
     }
 
@@ -86,6 +87,15 @@ impl Plan {
     #[must_use]
     pub fn never_reused(mut self) -> Self {
         self.reuse.scope = ReuseScope::Never;
+        self
+    }
+
+    /// Reuse for executions with the same value of this parameter, counted from zero: for policies that
+    /// see [`StatementAttributes::PARAMETERS`](crate::StatementAttributes) and look at no others.
+    /// Without it they are asked for each execution.
+    #[must_use]
+    pub fn kept_by(mut self, parameter: u16) -> Self {
+        self.reuse.vary_parameters.push(parameter);
         self
     }
 
@@ -151,10 +161,18 @@ impl Replicas {
         self
     }
 
-    /// Only nodes that have replayed what was stamped with this key; waits so many milliseconds.
+    /// Only nodes that have replayed what any session stamped with this key; waits so many milliseconds.
     #[must_use]
     pub fn writes_of(mut self, key: &str, wait_ms: u32) -> Self {
-        self.0.freshness.causality = Causality::KeyWrites(key.to_owned());
+        self.0.freshness.causality = Causality::KeyWrites(key::fitting(key));
+        self.0.freshness.wait = wait_ms;
+        self
+    }
+
+    /// Only nodes that have replayed the log up to there; waits so many milliseconds for one.
+    #[must_use]
+    pub fn position(mut self, position: Lsn, wait_ms: u32) -> Self {
+        self.0.freshness.causality = Causality::Position(position.0);
         self.0.freshness.wait = wait_ms;
         self
     }

@@ -29,7 +29,9 @@ pub trait Router: Sized + 'static {
     fn configure(settings: Self::Settings) -> Result<Self, String>;
 
     /// What the policy needs to see; by default kind, traits and transaction of a statement only.
-    /// The less it asks for, the more requests share one plan.
+    /// The less it asks for, the more requests share one plan. One that asks for
+    /// [`RAW_TEXT`](crate::StatementAttributes) or `PARAMETERS` is asked for every execution, which takes
+    /// microseconds each time; see [`Plan::kept_by`].
     fn setup(&self) -> Requirements {
         Requirements::default()
     }
@@ -45,7 +47,8 @@ pub trait Router: Sized + 'static {
         Ok(Admission::Accept(Vec::new()))
     }
 
-    /// Where statements of this shape go.
+    /// Where statements of this shape go; for a policy that sees raw texts or parameters, where this
+    /// execution goes.
     fn route(&self, session: &Session, statement: &Statement) -> Result<Plan, String>;
 }
 

@@ -36,6 +36,9 @@ impl fmt::Display for Plan {
             (ReuseScope::Shape, Some(millis)) => write!(f, " kept {millis} ms")?,
             (ReuseScope::Shape, None) => {}
         }
+        for (place, index) in self.reuse.vary_parameters.iter().enumerate() {
+            write!(f, "{}{index}", if place == 0 { " by parameter " } else { ", " })?;
+        }
         write!(f, " [{}]", self.rule)
     }
 }

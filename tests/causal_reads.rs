@@ -223,11 +223,13 @@ async fn fill_page(primary: &Client, client: &Client) {
     }
 }
 
-fn lagging_cluster(delay: &str) -> PgCluster {
+/// Two standbys that replay so much later, and a row for each of some ids.
+pub(super) fn lagging_cluster(delay: &str) -> PgCluster {
     lagging_cluster_with(delay, &[])
 }
 
-fn lagging_cluster_with(delay: &str, settings: &[(&str, &str)]) -> PgCluster {
+/// The same with settings of the servers.
+pub(super) fn lagging_cluster_with(delay: &str, settings: &[(&str, &str)]) -> PgCluster {
     let extra_conf = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let cluster = PgCluster::start(ClusterOptions { extra_conf, ..ClusterOptions::default() }).unwrap();
     let primary = cluster.primary();

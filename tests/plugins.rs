@@ -9,6 +9,8 @@ mod case;
 mod misbehaving;
 #[path = "plugins/refused.rs"]
 mod refused;
+#[path = "plugins/seen.rs"]
+mod seen;
 #[path = "plugins/setup.rs"]
 mod setup;
 #[path = "plugins/split.rs"]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod by_value;
 mod causal_reads;
 mod cluster_facts;
 mod console;

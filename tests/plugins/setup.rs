@@ -14,6 +14,7 @@ use howdah::{
 };
 use serde_json::Value;
 
+pub const BY_VALUE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/by-value.wasm"));
 pub const CHAOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chaos.wasm"));
 
 /// One engine, as in the proxy.

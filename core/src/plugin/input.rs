@@ -25,7 +25,7 @@ pub struct Transaction {
     pub phase: Phase,
     /// BEGIN declared it READ ONLY, and not SERIALIZABLE.
     pub read_only: bool,
-    /// BEGIN declared it SERIALIZABLE, or what the client set at its start did.
+    /// BEGIN declared it SERIALIZABLE, or what the client has set for all its transactions.
     pub serializable: bool,
     /// Something was written in it already.
     pub wrote: bool,

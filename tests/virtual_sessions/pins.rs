@@ -4,6 +4,7 @@ use howdah::demo::wait;
 use howdah_tests::{
     PATIENCE,
     clients::{ask, sqlstate},
+    raw::{Raw, tags},
 };
 use tokio_postgres::Client;
 
@@ -134,4 +135,16 @@ async fn operators_may_limit_how_long_it_lasts() {
     let gone = wait::until(PATIENCE, || proxy.console().ask("SHOW PINS").unwrap().is_empty().then_some(()));
     gone.expect("who keeps a server and does nothing is sent away");
     assert!(ask(&one, "SELECT 1").await.is_err());
+}
+
+#[test]
+fn regression_who_has_heard_a_notification_is_served_at_once() {
+    let proxy = proxy(2, |config| config);
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    one.query("LISTEN heard_while_idle");
+    for _ in 0..20 {
+        other.query("NOTIFY heard_while_idle");
+        assert_eq!(one.next().map(|message| message.tag), Some('A'));
+        assert_eq!(tags(&one.query("SELECT 1")), "TDCZ");
+    }
 }

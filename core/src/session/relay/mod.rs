@@ -316,8 +316,10 @@ impl Exchange {
     ) -> Poll<Result<(), Broken>> {
         let heard = self.poll_from_server(server, cx);
         ready!(self.poll_flush(client, cx)).map_err(Broken::Client)?;
-        // A message that has begun is waited for.
-        if heard? || self.rest > 0 || self.scanned < self.to_client.len() {
+        heard?;
+        // A message that has begun is waited for. Nothing else is: the client may have sent its next request at the
+        // same time, and of that nobody would wake us again.
+        if self.rest > 0 || self.scanned < self.to_client.len() {
             ready!(server.stream.poll_read_ready(cx)).map_err(|cause| self.server_gone(cause))?;
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -70,6 +70,10 @@ pub struct Server {
     pub unnamed: u64,
     /// Who may have moved a sequence on it last: a client's process id, 0 for nobody.
     pub sequence_user: u32,
+    /// When that was.
+    pub sequence_moved: Option<Moment>,
+    /// Who may have set on it what is in no list: a client's process id, 0 for nobody.
+    pub settings_of: u32,
     /// The pool's age when it was opened.
     pub age: u64,
     /// When it was opened.
@@ -142,6 +146,8 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         statements: Statements::default(),
         unnamed: 0,
         sequence_user: 0,
+        sequence_moved: None,
+        settings_of: 0,
         age: opening.age,
         born: now,
         idle_since: now,
@@ -166,7 +172,6 @@ impl Server {
     }
 
     /// Moves it to the calling worker; `None` (and closed) when that fails.
-    #[expect(clippy::boxed_local, reason = "pools hand on servers in their boxes")]
     pub fn rehome(self: Box<Self>, worker: usize) -> Option<Box<Self>> {
         let mut server = *self;
         server.stream = Stream::attach(server.stream.detach().ok()?).ok()?;
@@ -273,6 +278,7 @@ impl Server {
         self.settings = Settings::default();
         self.sql_statements = SqlStatements::default();
         self.sequence_user = 0;
+        self.settings_of = 0;
         self.statements.clear();
         self.unnamed = 0;
     }

@@ -9,7 +9,7 @@ use crate::{
     facts::Role,
     id::NodeId,
     pool::{CheckoutError, Lease, Pool},
-    server::RunError,
+    server::{RunError, settings::Settings},
     wire::{
         reply::{self, Severity, TxStatus},
         sqlstate::SqlState,
@@ -177,11 +177,26 @@ impl Session {
     pub(super) async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let same = lease.settings.same(&self.settings) && lease.sql_statements.same(&self.sql_statements);
-        if same || lease.status != TxStatus::Idle {
+        let strange = lease.settings_of != 0 && lease.settings_of != self.info.pid;
+        if (same && !strange) || lease.status != TxStatus::Idle {
             return Ok(());
+        }
+        if strange {
+            self.forget_strange_settings().await?;
         }
         self.bring_settings().await?;
         self.bring_sql_statements().await
+    }
+
+    /// Another session may have set what nobody knows of.
+    async fn forget_strange_settings(&mut self) -> Result<(), SessionError> {
+        let Some(lease) = &mut self.lease else { return Ok(()) };
+        if let Err(error) = lease.run("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").await {
+            self.lease = None;
+            return Err(SessionError::Settings(error));
+        }
+        (lease.settings, lease.settings_of) = (Settings::default(), 0);
+        Ok(())
     }
 
     async fn bring_settings(&mut self) -> Result<(), SessionError> {

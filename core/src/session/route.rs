@@ -29,7 +29,7 @@ use crate::{
         shape::Shape,
     },
     wire::{
-        frontend::{Bind, Named, Parse, query_text},
+        frontend::{Bind, Named, Parse, call_values, query_text},
         reply::TxStatus,
     },
 };
@@ -158,6 +158,9 @@ impl Session {
         let shapes = self.shapes(request.len);
         let unseen = self.transaction.unseen;
         self.note_all_effects(&shapes, request)?;
+        if unseen {
+            return Ok(Arc::new(Plan::primary("unseen")));
+        }
         // What only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
         let mut together = unseen.then(|| Arc::new(Plan::primary("not-known")));
@@ -210,7 +213,10 @@ impl Session {
         if std::mem::take(&mut self.transaction.unseen) {
             self.transaction.wrote = true;
             self.transaction.moves_sequence = true;
-            self.traces.get_or_insert_default().note_everything();
+            let traces = self.traces.get_or_insert_default();
+            traces.note_everything();
+            // A setting of a made-up name is in no list.
+            for_each_value(&self.input.filled()[..len], |value| traces.note_candidate(value));
         }
     }
 
@@ -245,6 +251,9 @@ impl Session {
                 }
                 effect => found |= self.note_channels(effect, traces) | traces.note(effect),
             }
+        }
+        if let Some(traces) = traces.as_mut().filter(|traces| traces.unseen) {
+            for_each_value(&self.input.filled()[..len], |value| traces.note_candidate(value));
         }
         // What was made by one command may be unmade by others.
         if self.pins.contain(Causes::TEMPORARY) && facts.kind == Kind::Ddl {
@@ -419,6 +428,7 @@ fn for_each_value(request: &[u8], mut each: impl FnMut(&[u8])) {
                     bind.values().for_each(&mut each);
                 }
             }
+            b'F' => call_values(body).for_each(&mut each),
             _ => {}
         }
     }

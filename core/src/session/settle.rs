@@ -82,6 +82,9 @@ impl Session {
         let found = findings.settings.iter().map(|(name, value)| (name.as_str(), value.as_deref()));
         let before = if traces.all_settings { Settings::default() } else { lease.settings.clone() };
         lease.settings = before.corrected(found);
+        if traces.unseen {
+            lease.settings_of = self.info.pid;
+        }
         self.settings = lease.settings.over(&self.startup);
         self.serializable = super::is_serializable(&self.settings);
         if traces.suspects.contain(Causes::PREPARED) {

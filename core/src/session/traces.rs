@@ -127,6 +127,8 @@ pub struct Traces {
     pub reset_all: bool,
     /// What may have come or gone.
     pub suspects: Causes,
+    /// Nobody could look into what was done: settings of made-up names, which no list has, may have been set.
+    pub unseen: bool,
     /// There were too many names.
     pub overflow: bool,
     /// DISCARD SEQUENCES.
@@ -164,7 +166,10 @@ impl Traces {
             }
             // Which one, [`note_candidates`](Self::note_candidates) finds out.
             Effect::SetByFunction => {}
-            Effect::Discard(Discard::All) => self.note_everything(),
+            Effect::Discard(Discard::All) => {
+                self.note_everything();
+                (self.reset_all, self.unseen) = (true, false);
+            }
             Effect::Discard(Discard::Temporary) | Effect::CreateTemporary => self.suspect(Causes::TEMPORARY),
             Effect::Discard(Discard::Sequences) => self.forgets_sequences = true,
             Effect::Prepare { .. } | Effect::Deallocate(_) | Effect::DeallocateAll => self.suspect(Causes::PREPARED),
@@ -197,6 +202,7 @@ impl Traces {
     pub fn note_everything(&mut self) {
         self.all_settings = true;
         self.unlistens = true;
+        self.unseen = true;
         self.suspect(Causes::VISIBLE);
     }
 

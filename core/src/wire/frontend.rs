@@ -60,17 +60,7 @@ impl<'a> Bind<'a> {
 
     /// The values of its parameters, without those that are NULL.
     pub fn values(&self) -> impl Iterator<Item = &'a [u8]> {
-        let mut take = Take::new(self.rest, "Bind");
-        let formats = take.u16().and_then(|count| take.bytes(2 * usize::from(count)));
-        let mut left = formats.and_then(|_| take.u16()).unwrap_or(0);
-        std::iter::from_fn(move || {
-            while left > 0 {
-                left -= 1;
-                let Ok(length) = usize::try_from(take.i32().ok()?) else { continue };
-                return take.bytes(length).ok();
-            }
-            None
-        })
+        values(self.rest, "Bind")
     }
 
     /// How many result formats it has: none and one are for all columns.
@@ -141,6 +131,27 @@ impl<'a> Bind<'a> {
 pub fn parameter_type(types: &[u8], index: usize) -> u32 {
     let declared = types.get(2..).unwrap_or_default().as_chunks().0.get(index);
     declared.map_or(0, |oid| u32::from_be_bytes(*oid))
+}
+
+/// The arguments of a FunctionCall, without those that are NULL, from its body.
+pub fn call_values(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // In front of them is the function's OID.
+    values(body.get(4..).unwrap_or_default(), "FunctionCall")
+}
+
+/// Values behind their formats.
+fn values<'a>(bytes: &'a [u8], message: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    let mut take = Take::new(bytes, message);
+    let formats = take.u16().and_then(|count| take.bytes(2 * usize::from(count)));
+    let mut left = formats.and_then(|_| take.u16()).unwrap_or(0);
+    std::iter::from_fn(move || {
+        while left > 0 {
+            left -= 1;
+            let Ok(length) = usize::try_from(take.i32().ok()?) else { continue };
+            return take.bytes(length).ok();
+        }
+        None
+    })
 }
 
 /// What Describe and Close name.

@@ -129,6 +129,7 @@ impl Session {
             let relisted = self.relist();
             self.begin_at_server();
             self.own_sequences();
+            self.expect_resets(request);
             let again = !begins && !relisted && left > 0;
             self.exchange.absorbs_stale_plans = again && self.may_be_stale(request);
             let hold = again && (self.exchange.absorbs_stale_plans || self.is_repeatable_here(request));
@@ -196,6 +197,26 @@ impl Session {
         }
         let wanted = self.startup.only(|name| all || resets.iter().any(|reset| **reset == *name));
         Settings::default().sql_towards(&wanted)
+    }
+
+    /// What the client will hear of a request that is one RESET or DISCARD ALL. Of a longer one it hears what the server
+    /// says.
+    fn expect_resets(&mut self, request: &Request) {
+        self.exchange.resets.begin();
+        let Some(traces) = &self.traces else { return };
+        if traces.resets.is_empty() && !traces.reset_all {
+            return;
+        }
+        let (resets, all) = (traces.resets.clone(), traces.reset_all);
+        let shapes = self.shapes(request.len);
+        let [shape] = &*shapes else { return };
+        if shape.facts.traits.multi_statement {
+            return;
+        }
+        let wanted = |name: &str| all || resets.iter().any(|reset| **reset == *name);
+        for (name, value) in self.startup.iter().filter(|(name, _)| wanted(name)) {
+            self.exchange.resets.expect(name, value);
+        }
     }
 
     /// The batch will be made again, so the names that it gave do not count.

@@ -123,7 +123,7 @@ pub struct Traces {
     pub names: Vec<Box<str>>,
     /// Settings that were reset to what the server thinks is their default.
     pub resets: Vec<Box<str>>,
-    /// RESET ALL: all of them were.
+    /// RESET ALL or DISCARD ALL: all of them were.
     pub reset_all: bool,
     /// What may have come or gone.
     pub suspects: Causes,

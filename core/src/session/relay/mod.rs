@@ -4,6 +4,7 @@
 //! and passes on whole reads. Both directions are one poll function, so that neither can block the
 //! other, and each byte from a server is written from the memory that it was read into.
 
+mod resets;
 mod scan;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
+use self::resets::Resets;
 use crate::{
     listen::Channels,
     net::{buffer::Buffer, stream::Stream},
@@ -162,6 +164,10 @@ pub struct Exchange {
     pub discarded: Discarded,
     /// A ParameterStatus has said that something is set otherwise.
     pub settings_changed: bool,
+    /// What the client hears of settings that it asked for at login.
+    pub resets: Resets,
+    /// An ErrorResponse has come.
+    pub failed: bool,
     /// A statement whose result has changed may be prepared anew without the client's knowing.
     pub absorbs_stale_plans: bool,
     /// The server had to be given a statement that the client prepared before.
@@ -221,6 +227,8 @@ impl Default for Exchange {
             muted: None,
             discarded: Discarded::Nothing,
             settings_changed: false,
+            resets: Resets::default(),
+            failed: false,
             absorbs_stale_plans: false,
             prepared_anew: false,
             prefixes: 0,

@@ -78,7 +78,14 @@ impl Exchange {
                 self.to_client.cut(at, next.total);
                 return Ok(at);
             }
-            b'S' => self.settings_changed |= parameter_status(body).is_some_and(|(name, _)| Settings::may_hold(name)),
+            b'S' => {
+                let Some((name, value)) = parameter_status(body) else { return Ok(end) };
+                self.settings_changed |= Settings::may_hold(name);
+                if self.resets.hear(name, value) {
+                    self.to_client.cut(at, next.total);
+                    return Ok(at);
+                }
+            }
             b'E' => {
                 let has_other_columns = self.prepared_anew && has_other_columns(body);
                 let stale = has_other_columns || is_stale_plan(body);
@@ -102,6 +109,7 @@ impl Exchange {
             }
             b'C' => {
                 self.hold &= self.refused.is_some();
+                self.resets.succeeded = true;
                 self.note_tag(at, next.total, server);
             }
             b'G' => {
@@ -112,6 +120,11 @@ impl Exchange {
                 server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
                 self.ready = true;
                 self.hold = self.refused.is_some();
+                if !self.resets.is_empty() {
+                    let told = [self.resets.told(), self.to_client.filled()[at..end].to_vec()].concat();
+                    self.to_client.replace(at, next.total, &told);
+                    return Ok(at + told.len());
+                }
             }
             // EmptyQueryResponse and whatever a later protocol may bring.
             _ => {}

@@ -155,6 +155,46 @@ fn a_function_that_is_called_by_its_number_leaves_no_setting_behind() {
     assert_eq!(value(&one.query("SHOW work_mem")), "12MB");
 }
 
+#[tokio::test]
+async fn regression_what_could_not_be_set_is_not_set_at_the_next_server() {
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (client(&proxy).await, client(&proxy).await);
+    one.batch_execute("SET shared_buffers = '1GB'").await.unwrap_err();
+    ask(&one, "SELECT set_config('application_name', 'port', false)").await.unwrap();
+
+    assert_eq!(ask(&other, "SHOW application_name").await.unwrap(), "");
+    assert_eq!(ask(&one, "SHOW application_name").await.unwrap(), "port");
+}
+
+#[tokio::test]
+async fn what_is_set_where_nobody_looks_is_not_seen_by_others() {
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (client(&proxy).await, client(&proxy).await);
+    one.batch_execute("DO $$ BEGIN PERFORM set_config('app.hidden', 'mine', false); END $$").await.unwrap();
+
+    let seen = "SELECT coalesce(current_setting('app.hidden', true), '')";
+    assert_eq!(ask(&other, seen).await.unwrap(), "");
+    ask(&other, "SET work_mem = '9MB'").await.unwrap();
+    assert_eq!(ask(&one, seen).await.unwrap(), "mine");
+    assert_eq!(ask(&other, "SHOW work_mem").await.unwrap(), "9MB");
+}
+
+/// A driver that is told of another zone or encoding than its server has would misread what comes.
+#[test]
+fn a_reset_is_reported_as_what_the_client_asked_for_at_login() {
+    let proxy = proxy(1, |config| config);
+    let login = [("user", "postgres"), ("database", "postgres"), ("TimeZone", "America/Lima")];
+    let (mut one, _) = Raw::greet(proxy.port(), &login);
+    assert_eq!(tags(&one.query("RESET TimeZone")), "CZ");
+    assert_eq!(tags(&one.query("DISCARD ALL")), "CZ");
+    assert_eq!(tags(&one.query("SET TimeZone = 'Etc/UTC'")), "CSZ");
+    let answer = one.query("RESET ALL");
+    assert_eq!((tags(&answer).as_str(), &answer[1].body[..]), ("CSZ", &b"TimeZone\0America/Lima\0"[..]));
+    assert_eq!(tags(&one.query("BEGIN; SELECT 1")), "CTDCZ");
+    assert_eq!(tags(&one.query("RESET TimeZone")), "CZ");
+    assert_eq!(value(&one.query("SHOW TimeZone")), "America/Lima");
+}
+
 #[test]
 fn text_beyond_ascii_means_the_same_whatever_the_last_client_spoke() {
     let proxy = proxy(1, |config| config);

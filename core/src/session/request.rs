@@ -309,6 +309,7 @@ impl Session {
         self.after_discard();
         if let Some(traces) = &mut self.traces {
             traces.committed |= self.exchange.committed;
+            traces.doubtful |= self.exchange.failed;
         }
         if self.exchange.settings_changed && self.traces.as_ref().is_none_or(|traces| traces.names.is_empty()) {
             // A function or a trigger has set it.

@@ -147,7 +147,7 @@ fn question<'a>(traces: &'a Traces, custom: impl Iterator<Item = &'a str>, login
         names.extend(custom);
     }
     if !names.is_empty() {
-        parts.push(ask_names(&names, login));
+        parts.push(ask_names(&names, login, traces.doubtful));
     }
     if traces.suspects.contain(Causes::PREPARED) {
         let sql = "SELECT 'p', name, statement FROM pg_catalog.pg_prepared_statements WHERE from_sql";
@@ -166,9 +166,17 @@ fn question<'a>(traces: &'a Traces, custom: impl Iterator<Item = &'a str>, login
 
 /// A setting has no value when it is what it would be anyway, as far as that is known: a parameter
 /// of one's own that was reset is empty, a role is `none`.
-fn ask_names(names: &[&str], login: &str) -> String {
+///
+/// Only what was set in the session can be set in another: a SET of `port` fails, and yet it has a value.
+fn ask_names(names: &[&str], login: &str, doubtful: bool) -> String {
     let mut sql = String::from("SELECT 's', n, CASE WHEN n = 'role' AND v = 'none'");
     let _ = write!(sql, " OR n = 'session_authorization' AND v = {}", literal(login));
+    if doubtful {
+        sql.push_str(
+            " OR v IS NOT NULL AND n NOT LIKE '%.%' AND EXISTS (SELECT FROM pg_catalog.pg_settings \
+             WHERE pg_catalog.lower(name) = n AND source <> 'session')",
+        );
+    }
     sql.push_str(" OR v = '' AND n LIKE '%.%' THEN NULL ELSE v END FROM (SELECT n, pg_catalog.current_setting(n, true) AS v FROM pg_catalog.unnest(ARRAY[");
     for (at, name) in names.iter().enumerate() {
         if at > 0 {

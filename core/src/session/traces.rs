@@ -131,6 +131,8 @@ pub struct Traces {
     pub unseen: bool,
     /// There were too many names.
     pub overflow: bool,
+    /// A name is a guess, or its statement failed: what has it need not be the session's to set.
+    pub doubtful: bool,
     /// DISCARD SEQUENCES.
     pub forgets_sequences: bool,
     /// Channels of LISTENs that nobody has been told of.
@@ -271,6 +273,7 @@ impl Traces {
             && value.len() <= NAME_MAX_BYTES
             && value.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | 0x80..));
         if looks_like_one && let Ok(name) = std::str::from_utf8(value) {
+            self.doubtful = true;
             self.note_set(&name.to_ascii_lowercase());
         }
     }

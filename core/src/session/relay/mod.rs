@@ -250,6 +250,7 @@ impl Exchange {
         self.committed = false;
         self.discarded = Discarded::Nothing;
         self.settings_changed = false;
+        self.failed = false;
         self.prepared_anew = false;
         self.received = 0;
         self.counts = Counts::default();

@@ -87,6 +87,7 @@ impl Exchange {
                 }
             }
             b'E' => {
+                self.failed = true;
                 let has_other_columns = self.prepared_anew && has_other_columns(body);
                 let stale = has_other_columns || is_stale_plan(body);
                 if stale {

@@ -133,15 +133,17 @@ impl Pool {
         }
     }
 
-    /// The idle server on which this client moved a sequence, if nobody else has since.
+    /// The idle server on which this client moved a sequence last, if nobody else has since.
     pub fn try_checkout_of(self: &Arc<Self>, worker: usize, client: u32) -> Option<Lease> {
         let server = {
             let mut line = self.lock();
             if line.paused || !line.waiters.is_empty() {
                 return None;
             }
+            let moved = |server: &Server| (server.sequence_user == client).then_some(server.sequence_moved).flatten();
+            let last = line.idle.iter().flatten().filter_map(|server| moved(server)).max()?;
             line.idle.iter_mut().find_map(|idle| {
-                let at = idle.iter().position(|server| server.sequence_user == client)?;
+                let at = idle.iter().position(|server| moved(server) == Some(last))?;
                 Some(idle.remove(at))
             })?
         };

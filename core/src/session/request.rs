@@ -300,8 +300,10 @@ impl Session {
         let Some(lease) = &mut self.lease else { return };
         let status = lease.status;
         lease.pool().count_request();
-        if self.transaction.moves_sequence {
+        // A standby has refused it.
+        if self.transaction.moves_sequence && self.lease_role != Role::Standby {
             lease.sequence_user = self.info.pid;
+            lease.sequence_moved = Some(now);
             if self.set.shared.recalls_sequences() {
                 self.traces.get_or_insert_default().suspect(Causes::SEQUENCE);
             }

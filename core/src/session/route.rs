@@ -11,6 +11,7 @@ use super::{
     error::SessionError,
     keys::KeyReader,
     plans::PlanKey,
+    prepared::PreparedStatements,
     request::Request,
     traces::{Causes, Traces},
     unit::messages,
@@ -278,9 +279,7 @@ impl Session {
         }
         transaction.changed_catalog |= traits.changes_catalog;
         transaction.sets_commit |= shape.facts.effects.iter().any(|effect| effect.sets_locally(SYNCHRONOUS_COMMIT));
-        // An UPDATE or DELETE by itself gives no column its default.
-        let takes_no_default = matches!(shape.facts.kind, Kind::Update | Kind::Delete) && !traits.multi_statement;
-        transaction.moves_sequence |= !traits.read_only && (!takes_no_default || traits.unknown_function);
+        transaction.moves_sequence |= may_move_sequence(&shape.facts);
     }
 
     /// A session asks what a sequence answered before: it gets no other session's answer. Its server knows
@@ -416,6 +415,26 @@ impl Session {
         self.held = None;
         self.classify();
     }
+}
+
+/// Whether a Close is of a statement that the client did not prepare by the protocol.
+fn names_unknown(close: &[u8], prepared: &PreparedStatements) -> bool {
+    Named::read(close).is_some_and(|named| named.kind == b'S' && prepared.find(named.name).is_none())
+}
+
+/// Whether a statement may move a sequence, and so change what `lastval` answers. An UPDATE or DELETE by
+/// itself gives no column its default.
+fn may_move_sequence(facts: &StatementFacts) -> bool {
+    let traits = &facts.traits;
+    let recalls = |function: &String| matches!(function.trim_start_matches("pg_catalog."), "currval" | "lastval");
+    if facts.kind == Kind::Select && !facts.functions.is_empty() && facts.functions.iter().all(recalls) {
+        return traits.writing_cte;
+    }
+    let of_transaction = matches!(facts.kind, Kind::Begin | Kind::Commit | Kind::Rollback | Kind::Savepoint);
+    let of_session = matches!(facts.kind, Kind::Set | Kind::Show | Kind::Listen | Kind::Notify | Kind::Lock);
+    let gives_no_default = matches!(facts.kind, Kind::Update | Kind::Delete | Kind::Maintenance);
+    let only_by_function = of_transaction || of_session || gives_no_default;
+    !traits.read_only && (traits.multi_statement || traits.unknown_function || !only_by_function)
 }
 
 /// Whatever may be an argument: string constants of a text, and values of parameters.

@@ -18,6 +18,7 @@ use howdah::{
     net::stream::SocketOptions,
     server::{self, Opening, Server, ServerTarget, ServerTls},
     session::{
+        prepared::PreparedStatements,
         relay::Exchange,
         unit::{first_unit, messages},
     },
@@ -115,7 +116,11 @@ fn answers(criterion: &mut Criterion) {
             exchange
         };
         // One at a time: what was read just now is in the processor's cache.
-        b.iter_batched_ref(read, |exchange| exchange.scan(&mut server).unwrap(), BatchSize::PerIteration);
+        b.iter_batched_ref(
+            read,
+            |exchange| exchange.scan(&mut server, &PreparedStatements::default()).unwrap(),
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
 }

@@ -37,7 +37,7 @@ impl Session {
         loop {
             let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
             let end = poll_fn(|cx| {
-                let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, cx);
+                let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, &self.prepared, cx);
                 if polled.is_pending() {
                     self.info.register(cx.waker());
                     let order = self.info.ordered();

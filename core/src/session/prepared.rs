@@ -56,6 +56,12 @@ impl PreparedStatements {
         self.named.as_mut()?.get_mut(name)
     }
 
+    /// What the client calls a statement that servers call this.
+    pub fn name_of(&self, on_server: &[u8]) -> Option<&[u8]> {
+        let mut all = self.named.iter().flat_map(|named| named.iter());
+        all.find(|(_, prepared)| *prepared.statement.name == *on_server).map(|(name, _)| &**name)
+    }
+
     /// Keeps a statement under a name.
     pub fn insert(&mut self, name: &[u8], prepared: Prepared) {
         self.named.get_or_insert_default().insert(name.into(), prepared);

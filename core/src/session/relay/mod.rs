@@ -22,6 +22,7 @@ use crate::{
     listen::Channels,
     net::{buffer::Buffer, stream::Stream},
     server::{RunError, Server, poll_read, statements::Statement},
+    session::prepared::{Prepared, PreparedStatements},
     wire::{frame, frontend::put_query},
 };
 
@@ -273,6 +274,7 @@ impl Exchange {
         client: &mut Stream,
         input: &mut Buffer,
         server: &mut Server,
+        names: &PreparedStatements,
         cx: &mut Context<'_>,
     ) -> Poll<Result<End, Broken>> {
         loop {
@@ -281,7 +283,7 @@ impl Exchange {
                 return Poll::Ready(Ok(End::ClientSpoke));
             }
             let was_behind = self.cleared > 0;
-            let heard = self.poll_from_server(server, cx)?;
+            let heard = self.poll_from_server(server, names, cx)?;
             if self.is_done() {
                 // What has been cleared goes to the client after the server has been given back.
                 self.settle(server);
@@ -323,7 +325,7 @@ impl Exchange {
         server: &mut Server,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
-        let heard = self.poll_from_server(server, cx);
+        let heard = self.poll_from_server(server, &PreparedStatements::default(), cx);
         ready!(self.poll_flush(client, cx)).map_err(Broken::Client)?;
         heard?;
         // A message that has begun is waited for. Nothing else is: the client may have sent its next request at the
@@ -354,7 +356,7 @@ impl Exchange {
                 self.to_server.clear();
                 // The server may have said why before it closed.
                 self.client_rest = 0;
-                if self.poll_from_server(server, cx).is_ok() && self.ready {
+                if self.poll_from_server(server, &PreparedStatements::default(), cx).is_ok() && self.ready {
                     return Ok(());
                 }
                 Err(Broken::Server { untouched: !self.touched, cause })
@@ -363,7 +365,12 @@ impl Exchange {
     }
 
     /// Reads from the server unless the client is behind.
-    fn poll_from_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<bool, Broken> {
+    fn poll_from_server(
+        &mut self,
+        server: &mut Server,
+        names: &PreparedStatements,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Broken> {
         if self.cleared > 0 || (self.ready && self.rest == 0 && self.scanned == self.to_client.len()) {
             return Ok(false);
         }
@@ -373,7 +380,7 @@ impl Exchange {
             Poll::Ready(Err(cause)) => Err(self.server_gone(cause)),
             Poll::Ready(Ok(n)) => {
                 self.received += n as u64;
-                self.scan(server)?;
+                self.scan(server, names)?;
                 Ok(true)
             }
         }

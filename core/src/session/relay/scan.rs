@@ -3,6 +3,7 @@
 use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Refused};
 use crate::{
     server::{RunError, Server, settings::Settings},
+    session::prepared::PreparedStatements,
     wire::{
         backend::{error_field, parameter_status},
         frame::{self, HEADER_BYTES},
@@ -13,7 +14,7 @@ use crate::{
 impl Exchange {
     /// Walks over what has come from the server since the last time.
     #[inline]
-    pub fn scan(&mut self, server: &mut Server) -> Result<(), Broken> {
+    pub fn scan(&mut self, server: &mut Server, names: &PreparedStatements) -> Result<(), Broken> {
         let mut at = self.scanned;
         loop {
             let n = self.rest.min(self.to_client.len() - at);
@@ -43,7 +44,7 @@ impl Exchange {
             if self.to_client.len() - at < next.total {
                 break;
             }
-            at = self.inspect(at, next, server)?;
+            at = self.inspect(at, next, server, names)?;
         }
         self.scanned = at;
         self.hold &= at <= HOLD_MAX_BYTES;
@@ -69,7 +70,13 @@ impl Exchange {
     }
 
     /// Looks into a message that is all there; answers where the next begins.
-    fn inspect(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<usize, Broken> {
+    fn inspect(
+        &mut self,
+        at: usize,
+        next: frame::Header,
+        server: &mut Server,
+        names: &PreparedStatements,
+    ) -> Result<usize, Broken> {
         let end = at + next.total;
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];
         match next.tag {
@@ -102,8 +109,8 @@ impl Exchange {
                     };
                 }
                 self.hold = self.refused.is_some();
-                if has_other_columns {
-                    let told = stale_plan();
+                let told = if has_other_columns { Some(stale_plan()) } else { with_clients_name(body, names) };
+                if let Some(told) = told {
                     self.to_client.replace(at, next.total, &told);
                     return Ok(at + told.len());
                 }
@@ -164,6 +171,21 @@ impl Exchange {
             _ => {}
         }
     }
+}
+
+/// An error that names a statement as servers do, with the name that its client gave it.
+fn with_clients_name(error: &[u8], names: &PreparedStatements) -> Option<Vec<u8>> {
+    const OURS: &[u8] = b"\"howdah_";
+    let begin = error.windows(OURS.len()).position(|window| window == OURS)? + 1;
+    let len = error[begin..].iter().position(|byte| *byte == b'"')?;
+    let name = names.name_of(&error[begin..begin + len])?;
+    let mut out = Vec::new();
+    frame::put(&mut out, b'E', |out| {
+        out.extend_from_slice(&error[..begin]);
+        out.extend_from_slice(name);
+        out.extend_from_slice(&error[begin + len..]);
+    });
+    Some(out)
 }
 
 /// Whether a standby says that it knows no SERIALIZABLE, which may be the default of a role or a database.

@@ -97,3 +97,48 @@ fn sql_deallocates_what_the_protocol_prepared() {
     one.send(&[bind("_pg3_0", &[]), execute(), sync()].concat()).unwrap();
     assert_eq!(one.until_ready()[0].sqlstate(), "26000");
 }
+
+#[test]
+fn nobody_runs_the_unnamed_statement_of_another() {
+    let proxy = proxy(1, |config| config);
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    let run = [bind("", &[]), execute(), sync()].concat();
+    one.send(&[parse("", "SELECT 'one'"), sync()].concat()).unwrap();
+    one.until_ready();
+
+    other.send(&run).unwrap();
+    assert_eq!(other.until_ready()[0].sqlstate(), "26000");
+    one.send(&run).unwrap();
+    assert_eq!(tags(&one.until_ready()), "2DCZ");
+
+    // A Query takes it away.
+    one.query("SELECT 1");
+    one.send(&run).unwrap();
+    assert_eq!(one.until_ready()[0].sqlstate(), "26000");
+}
+
+#[test]
+fn an_error_names_a_statement_as_its_client_does() {
+    let proxy = proxy(1, |config| config);
+    let mut one = Raw::login(proxy.port(), "postgres");
+    one.send(&[parse("mine", "SELECT $1::int"), bind("mine", &[]), sync()].concat()).unwrap();
+    let text = one.until_ready()[1].text();
+    assert!(text.contains("prepared statement \"mine\" requires 1"), "{text}");
+}
+
+#[tokio::test]
+async fn sql_statements_are_prepared_again_with_the_sessions_settings() {
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (client(&proxy).await, client(&proxy).await);
+    one.batch_execute("DROP SCHEMA IF EXISTS narrow CASCADE; DROP SCHEMA IF EXISTS wide CASCADE").await.unwrap();
+    one.batch_execute("CREATE SCHEMA narrow CREATE TABLE scoped (a int)").await.unwrap();
+    one.batch_execute("CREATE SCHEMA wide CREATE TABLE scoped (a text)").await.unwrap();
+    for _ in 0..2 {
+        // The second time the pool's servers have taken the settings before.
+        one.batch_execute("SET search_path = narrow; DEALLOCATE ALL").await.unwrap();
+        one.batch_execute("PREPARE scope AS SELECT a FROM scoped").await.unwrap();
+        other.batch_execute("SET search_path = wide; SELECT a FROM scoped").await.unwrap();
+        one.batch_execute("EXECUTE scope").await.unwrap();
+    }
+    one.batch_execute("DROP SCHEMA narrow CASCADE; DROP SCHEMA wide CASCADE").await.unwrap();
+}

@@ -50,6 +50,9 @@ use crate::{
 /// Longest wait for a node to close a connection that was said goodbye to.
 const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
+/// What [`Server::unnamed`] is while nobody knows what the server holds.
+pub const UNNAMED_UNKNOWN: u64 = u64::MAX;
+
 /// A logged-in connection to a node.
 pub struct Server {
     /// The connection.
@@ -280,7 +283,6 @@ impl Server {
         self.sequence_user = 0;
         self.settings_of = 0;
         self.statements.clear();
-        self.unnamed = 0;
     }
 }
 

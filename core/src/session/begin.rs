@@ -69,6 +69,7 @@ impl Session {
             }
             _ => return false,
         };
+        self.unnamed.id = 0;
         self.input.consume(request.len);
         let status = if self.begun.is_some() { TxStatus::InTransaction } else { TxStatus::Idle };
         self.exchange.say(|out| {

@@ -102,7 +102,9 @@ impl Session {
             exchange: &mut self.exchange,
             next_unnamed: &mut next_unnamed,
             settings: &self.settings,
-            has_others: self.pins.contain(Causes::PREPARED) || !self.sql_statements.is_empty(),
+            has_others: self.pins.contain(Causes::PREPARED)
+                || !self.sql_statements.is_empty()
+                || self.traces.as_ref().is_some_and(|traces| traces.suspects.contain(Causes::PREPARED)),
         }
         .translate(&self.input.filled()[..len]);
         self.worker.next_unnamed.set(next_unnamed);

@@ -39,6 +39,7 @@ impl Session {
             return false;
         }
         self.prepared.remove(name.as_bytes());
+        self.unnamed.id = 0;
         self.info.note_statements(self.prepared.len());
         self.input.consume(request.len);
         self.set.stats.shard(self.worker.id).queries.add(1);

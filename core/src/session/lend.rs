@@ -173,7 +173,8 @@ impl Session {
     /// Gives the server the session's settings, if it has others.
     ///
     /// What the pool's servers have taken before goes in front of the request, in the same packet.
-    /// What they have not, or what decides whose rights the request has, is tried first.
+    /// What they have not, or what decides whose rights the request has, is tried first, and so are settings that
+    /// statements of SQL's PREPARE are to be read with.
     pub(super) async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let same = lease.settings.same(&self.settings) && lease.sql_statements.same(&self.sql_statements);
@@ -203,7 +204,8 @@ impl Session {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let sql = lease.settings.sql_towards(&self.settings);
         let has_identity = self.settings.have_identity() || lease.settings.have_identity();
-        if !has_identity && lease.pool().has_taken(&self.settings) {
+        let prepares = !lease.sql_statements.same(&self.sql_statements);
+        if !has_identity && !prepares && lease.pool().has_taken(&self.settings) {
             self.exchange.precede(lease, sql.as_bytes());
         } else if !sql.is_empty() {
             match lease.run(&sql).await {

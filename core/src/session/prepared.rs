@@ -74,6 +74,16 @@ impl PreparedStatements {
         }
     }
 
+    /// Forgets a name, which may have to be [put back](Self::put_back).
+    pub fn take(&mut self, name: &[u8]) -> Option<(Box<[u8]>, Prepared)> {
+        self.named.as_mut()?.remove_entry(name)
+    }
+
+    /// It has not been closed after all.
+    pub fn put_back(&mut self, name: Box<[u8]>, prepared: Prepared) {
+        self.named.get_or_insert_default().insert(name, prepared);
+    }
+
     /// Forgets all.
     pub fn clear(&mut self) {
         self.named = None;

@@ -154,10 +154,11 @@ impl Session {
     /// because its result has changed, nothing has been done and the request can be made again, if
     /// its client asks what the result is like. One that believes to know must be told of the error.
     fn may_be_stale(&self, request: &Request) -> bool {
+        let messages = &self.input.filled()[..request.len];
         request.is_whole()
-            && !self.prepared.is_empty()
+            && (!self.prepared.is_empty() || defines_names(messages))
             && !self.is_in_transaction()
-            && takes_any_result(&self.input.filled()[..request.len])
+            && takes_any_result(messages)
     }
 
     /// A request to a standby outside a transaction may be made again elsewhere: it cannot have written.
@@ -372,9 +373,18 @@ impl Session {
 
     /// Forgets what never came to be, and what the client has just discarded.
     fn after_discard(&mut self) {
-        for answer in self.exchange.answers.drain(..) {
-            if let Answer::Parse { name: Some(name), .. } | Answer::CloseAsParse { name } = answer {
-                self.prepared.remove(&name);
+        // The last first: a name may have been closed and given anew.
+        for answer in self.exchange.answers.drain(..).rev() {
+            match answer {
+                Answer::Parse { name: Some(name), .. } | Answer::CloseAsParse { name } => self.prepared.remove(&name),
+                Answer::Unnamed => {
+                    self.unnamed.id = 0;
+                    if let Some(lease) = &mut self.lease {
+                        lease.unnamed = crate::server::UNNAMED_UNKNOWN;
+                    }
+                }
+                Answer::Close { name, prepared } => self.prepared.put_back(name, prepared),
+                _ => {}
             }
         }
         match self.exchange.discarded {
@@ -382,7 +392,6 @@ impl Session {
             Discarded::Statements => self.prepared.clear(),
             Discarded::All => {
                 self.prepared.clear();
-                self.unnamed.id = 0;
                 self.executes = None;
                 self.set_pins(self.pins.without(Causes::SEQUENCE));
             }

@@ -390,6 +390,8 @@ impl Session {
                 }
                 // A function by its number.
                 b'F' => unseen = true,
+                // Of a statement of SQL's PREPARE, it may be.
+                b'C' => unseen |= !self.sql_statements.is_empty() && names_unknown(body, &self.prepared),
                 _ => {}
             }
         }

@@ -60,8 +60,10 @@ impl Translator<'_> {
                 b'B' => self.bind(body, &bytes[run..at], bytes),
                 b'D' => self.describe(body, &bytes[run..at], bytes),
                 b'C' => self.close(body, &bytes[run..at]),
-                b'Q' | b'F' => {
+                b'Q' => {
+                    // <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY>
                     self.server.unnamed = 0;
+                    self.unnamed.id = 0;
                     false
                 }
                 _ => false,
@@ -95,7 +97,8 @@ impl Translator<'_> {
             self.server.unnamed = self.unnamed.id;
         }
         if parse.name.is_empty() || self.max_prepared == 0 {
-            self.exchange.answers.push_back(Answer::Pass);
+            let unnamed = parse.name.is_empty();
+            self.exchange.answers.push_back(if unnamed { Answer::Unnamed } else { Answer::Pass });
             return false;
         }
         if let Some(known) = self.prepared.find(parse.name) {
@@ -140,15 +143,20 @@ impl Translator<'_> {
         }
     }
 
-    /// Makes sure that the server has this session's unnamed statement. True if `before` was written.
+    /// Makes sure that the server has this session's unnamed statement, or none if it has none. True if `before`
+    /// was written.
     fn ensure_unnamed(&mut self, before: &[u8]) -> bool {
-        if self.unnamed.id == 0 || self.server.unnamed == self.unnamed.id {
+        if self.server.unnamed == self.unnamed.id {
             return false;
         }
         self.server.unnamed = self.unnamed.id;
         self.exchange.answers.push_back(Answer::Swallow);
         self.exchange.to_server.extend(before);
-        self.exchange.to_server.extend(&self.unnamed.parse);
+        if self.unnamed.id == 0 {
+            self.put(&[], |out| put_named(out, b'C', b""));
+        } else {
+            self.exchange.to_server.extend(&self.unnamed.parse);
+        }
         true
     }
 
@@ -196,17 +204,20 @@ impl Translator<'_> {
     }
 
     fn close(&mut self, body: &[u8], before: &[u8]) -> bool {
-        self.exchange.answers.push_back(Answer::Pass);
-        let Some(Named { kind: b'S', name }) = Named::read(body) else { return false };
-        if name.is_empty() {
+        let named = Named::read(body).filter(|named| named.kind == b'S').map(|named| named.name);
+        if named == Some(b"") {
             self.unnamed.id = 0;
             self.server.unnamed = 0;
+        }
+        let known = named.and_then(|name| self.prepared.take(name));
+        let is_ours = known.is_some() || (named.is_some_and(|name| !name.is_empty()) && !self.has_others);
+        self.exchange.answers.push_back(match known {
+            Some((name, prepared)) => Answer::Close { name, prepared },
+            None => Answer::Pass,
+        });
+        if self.max_prepared == 0 || !is_ours {
             return false;
         }
-        if self.max_prepared == 0 || (self.has_others && self.prepared.find(name).is_none()) {
-            return false;
-        }
-        self.prepared.remove(name);
         self.put(before, |out| put_named(out, b'C', NOBODY));
         true
     }

@@ -36,6 +36,15 @@ pub enum Answer {
     Pass,
     /// Kept from the client: it answers a message of our own.
     Swallow,
+    /// The client's Parse of the unnamed statement, of which nothing is left if the answer never comes.
+    Unnamed,
+    /// The client's Close of a statement.
+    Close {
+        /// The client's name for it, to be given back if the answer never comes.
+        name: Box<[u8]>,
+        /// What it was.
+        prepared: Prepared,
+    },
     /// A Close that stands in for the client's Parse of a statement that the server has.
     CloseAsParse {
         /// The client's name, to be forgotten if the answer never comes.

@@ -143,7 +143,10 @@ impl Exchange {
     /// Treats the ParseComplete or CloseComplete at `at`; answers where the next message begins.
     fn answered(&mut self, at: usize, total: usize) -> usize {
         match self.answers.pop_front() {
-            None | Some(Answer::Pass | Answer::Parse { name: Some(_), .. }) => at + total,
+            None
+            | Some(Answer::Pass | Answer::Unnamed | Answer::Close { .. } | Answer::Parse { name: Some(_), .. }) => {
+                at + total
+            }
             Some(Answer::Swallow | Answer::Parse { name: None, .. }) => {
                 self.to_client.cut(at, total);
                 at

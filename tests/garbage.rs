@@ -1,7 +1,7 @@
 //! Whatever is sent to the port, the proxy answers with an error or closes, and serves on.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -44,11 +44,11 @@ fn garbage_gets_an_error_or_a_close_and_the_proxy_serves_on() {
     });
     let mut noise = Noise(4711);
     (0..FIRST_BAD_CLIENTS).for_each(|number| misbehave(&proxy, &mut noise, number));
-    let before = resident_kib(&proxy);
+    let before = proxy.resident_kib();
 
     (0..BAD_CLIENTS).for_each(|number| misbehave(&proxy, &mut noise, number));
 
-    let grown = resident_kib(&proxy).saturating_sub(before);
+    let grown = proxy.resident_kib().saturating_sub(before);
     println!("{grown} KiB more after {BAD_CLIENTS} bad clients");
     assert!(grown < GROWTH_MAX_KIB, "{grown} KiB");
     assert_eq!(tags(&Raw::login(proxy.port(), "postgres").query("SELECT 1")), "TDCZ");
@@ -139,10 +139,4 @@ fn complaint(mut client: Raw, bytes: &[u8]) -> String {
     let answer = client.until_end();
     assert_eq!(tags(&answer), "E", "to {bytes:?}: {answer:?}");
     answer[0].sqlstate()
-}
-
-fn resident_kib(proxy: &Proxy) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod bad_input;
 mod by_value;
 mod causal_reads;
 mod cluster_facts;
@@ -11,6 +12,7 @@ mod garbage;
 mod hot_swap;
 mod import;
 mod lag_flapping;
+mod leaks;
 mod login;
 mod many_clients;
 mod own_cluster;

@@ -9,6 +9,7 @@ pub mod drivers;
 pub mod fuzz;
 pub mod program;
 mod proxy;
+pub mod random;
 pub mod raw;
 
 use std::{

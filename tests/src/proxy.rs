@@ -1,6 +1,7 @@
 //! The proxy in front of a cluster, for one test.
 
 use std::{
+    fs,
     ops::{Deref, DerefMut},
     path::PathBuf,
 };
@@ -49,6 +50,13 @@ impl Proxy {
     /// psql on the console.
     pub fn console(&self) -> Psql {
         self.client.database("howdah")
+    }
+
+    /// The memory that it has in use.
+    pub fn resident_kib(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+        line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes")
     }
 
     /// Writes another configuration and has the console load it; what the console says when it refuses.

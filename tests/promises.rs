@@ -7,6 +7,7 @@ mod by_value;
 mod causal_reads;
 mod cluster_facts;
 mod console;
+mod differential;
 mod drivers;
 mod garbage;
 mod hot_swap;

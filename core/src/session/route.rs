@@ -159,9 +159,6 @@ impl Session {
         let shapes = self.shapes(request.len);
         let unseen = self.transaction.unseen;
         self.note_all_effects(&shapes, request)?;
-        if unseen {
-            return Ok(Arc::new(Plan::primary("unseen")));
-        }
         // What only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
         let mut together = unseen.then(|| Arc::new(Plan::primary("not-known")));
@@ -198,7 +195,7 @@ impl Session {
         for shape in shapes {
             self.note_statement(shape, len);
         }
-        self.note_unseen();
+        self.note_unseen(len);
     }
 
     /// What a statement means for the rest of the transaction and of the session.
@@ -210,7 +207,7 @@ impl Session {
     }
 
     /// What is not known of a request may be anything.
-    pub(super) fn note_unseen(&mut self) {
+    pub(super) fn note_unseen(&mut self, len: usize) {
         if std::mem::take(&mut self.transaction.unseen) {
             self.transaction.wrote = true;
             self.transaction.moves_sequence = true;

@@ -89,7 +89,7 @@ impl Session {
                 None => plan,
             });
         }
-        self.note_unseen();
+        self.note_unseen(request.len);
         let effects = || executions.iter().flat_map(|execution| &execution.shape.facts.effects);
         self.transaction.wrote |= executions.is_empty();
         if unseen || executions.is_empty() || effects().any(|effect| *effect == Effect::CommitPrepared) {

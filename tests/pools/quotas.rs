@@ -56,7 +56,8 @@ async fn users_of_a_database_share_its_servers_without_errors_and_without_stalls
 
     let mut most = 0;
     while Instant::now() < until {
-        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'");
+        let sql =
+            format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}' AND usename LIKE 'sharing%'");
         most = most.max(ask(&watcher, &sql).await.unwrap().parse().unwrap());
     }
 

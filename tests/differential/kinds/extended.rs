@@ -90,7 +90,9 @@ fn parameters_of(script: &mut Script<'_>, text: Option<usize>) -> &'static [&'st
 fn prepare(script: &mut Script<'_>) {
     let (name, text) = (any_name(script), some_text(script));
     let mut step = Vec::new();
-    if script.statements.contains_key(name) && script.chance(90) {
+    // Of a name that is taken and a text that is wrong, one or the other may be said.
+    let is_wrong = TEXTS[text].sql.contains("nowhere") || TEXTS[text].sql.contains(';');
+    if script.statements.contains_key(name) && (script.chance(90) || is_wrong) {
         step.push(close('S', name));
     }
     step.push(parse(name, TEXTS[text].sql));

@@ -15,7 +15,7 @@ mod rust_parts;
 mod suites;
 mod wasm;
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, process::Command};
+use std::{collections::BTreeMap, env, ffi::OsString, path::PathBuf, process::Command};
 
 use anyhow::{Result, bail};
 
@@ -87,7 +87,15 @@ pub struct Machine {
 impl Machine {
     /// Cargo, told where everything is.
     pub fn cargo(&self) -> Command {
-        self.command(shell::cargo())
+        let mut cargo = self.command(shell::cargo());
+        // What cargo told us of ourselves is nothing to build scripts that read it: they would run again after each
+        // cargo that was called by hand, and all that depends on them with it.
+        for (name, _) in env::vars_os() {
+            if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+                cargo.env_remove(name);
+            }
+        }
+        cargo
     }
 
     /// Any program, told where everything is.

@@ -1,7 +1,7 @@
 """Runs tests of psycopg2's own suite; started by tests/src/conformance/psycopg2.rs.
 
-    python3 psycopg2.py FOLDER list           prints the names of all tests
-    python3 psycopg2.py FOLDER run < names    runs those, each with a line when it begins and one when it ends
+    python3 psycopg2_suite.py FOLDER list           prints the names of all tests
+    python3 psycopg2_suite.py FOLDER run < names    runs those, each with a line when it begins and one when it ends
 
 FOLDER has the package `tests` of psycopg2's source package; where to connect is in PSYCOPG2_TESTDB and so on.
 The lines go to standard output, which no test writes to; what went wrong goes to standard error.

@@ -62,7 +62,7 @@ struct Runner {
 
 impl Runner {
     fn command(&self, task: &str) -> Result<Command> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/psycopg2.py");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("conformance/psycopg2_suite.py");
         let said = fs::File::options().create(true).append(true).open(&self.said)?;
         let mut command = Command::new(env::var_os("HOWDAH_TEST_PYTHON").unwrap_or_else(|| "python3".into()));
         command.arg(program).arg(&self.material).arg(task).current_dir(&self.material);

@@ -12,6 +12,7 @@ pub mod auth_query;
 mod cancels;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod conductor;
 pub mod config;
 pub mod control;

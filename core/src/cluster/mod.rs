@@ -1,0 +1,6 @@
+//! What a cluster decides, pure: no clock, no socket, no async.
+//!
+//! [`view`] is what is seen of a cluster at one instant, [`verdict`] what policies answer to it.
+
+pub mod verdict;
+pub mod view;

@@ -36,6 +36,8 @@ pub enum Answer {
     Pass,
     /// Kept from the client: it answers a message of our own.
     Swallow,
+    /// The same, in front of a Query that ends an open batch.
+    EndOfBatch,
     /// The client's Parse of the unnamed statement, of which nothing is left if the answer never comes.
     Unnamed,
     /// The client's Close of a statement.

@@ -95,6 +95,10 @@ impl Exchange {
             }
             b'E' => {
                 self.failed = true;
+                if self.answers.iter().any(|answer| matches!(answer, Answer::EndOfBatch)) {
+                    // The Query that should have ended the batch is ignored.
+                    self.flow = Flow::Batch;
+                }
                 let has_other_columns = self.prepared_anew && has_other_columns(body);
                 let stale = has_other_columns || is_stale_plan(body);
                 if stale {
@@ -147,7 +151,7 @@ impl Exchange {
             | Some(Answer::Pass | Answer::Unnamed | Answer::Close { .. } | Answer::Parse { name: Some(_), .. }) => {
                 at + total
             }
-            Some(Answer::Swallow | Answer::Parse { name: None, .. }) => {
+            Some(Answer::Swallow | Answer::EndOfBatch | Answer::Parse { name: None, .. }) => {
                 self.to_client.cut(at, total);
                 at
             }

@@ -56,7 +56,7 @@ pub struct Hub {
     table: Mutex<Table>,
     /// Rings when the table has work for the connection.
     wanted: Notify,
-    /// Rings when the connection listens to more channels than before.
+    /// Rings when the connection listens to more channels than before, has caught up, or is lost.
     confirmed: Notify,
     gaps: AtomicU64,
     ids: AtomicU64,
@@ -107,6 +107,19 @@ impl Hub {
         if self.table().lose() {
             self.gaps.fetch_add(1, Relaxed);
         }
+        self.confirmed.notify_waiters();
+    }
+
+    /// How many sessions have asked to hear what was committed before; `None` when all have.
+    fn asked(&self) -> Option<u64> {
+        let table = self.table();
+        (table.asked > table.answered).then_some(table.asked)
+    }
+
+    /// So many have heard it.
+    fn answer(&self, asked: u64) {
+        self.table().answered = asked;
+        self.confirmed.notify_waiters();
     }
 
     /// The connection listens to these too; who may have missed something is told so.
@@ -165,6 +178,28 @@ impl Subscription {
             confirmed.as_mut().enable();
             if self.hub.table().hears_all(&self.channels) {
                 return;
+            }
+            confirmed.await;
+        }
+    }
+
+    /// Waits until all that has been committed is heard; not when there is no connection.
+    pub async fn catches_up(&self) {
+        let asked = {
+            let mut table = self.hub.table();
+            table.asked += 1;
+            table.asked
+        };
+        self.hub.wanted.notify_one();
+        loop {
+            let confirmed = self.hub.confirmed.notified();
+            tokio::pin!(confirmed);
+            confirmed.as_mut().enable();
+            {
+                let table = self.hub.table();
+                if table.answered >= asked || !table.connected {
+                    return;
+                }
             }
             confirmed.await;
         }

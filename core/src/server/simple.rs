@@ -176,6 +176,11 @@ impl ControlSession {
         answer
     }
 
+    /// What came with an answer and nobody has asked for yet.
+    pub fn heard(&mut self) -> Option<News> {
+        self.backlog.pop_front()
+    }
+
     /// Waits until the server says something unasked. May be dropped without loss.
     ///
     /// The server's end, or its farewell (57P01 …), comes as an error.

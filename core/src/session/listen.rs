@@ -318,6 +318,22 @@ impl Session {
         }
     }
 
+    /// Whether the client is to hear of the request's own NOTIFY before it hears that it is over, as it does from a
+    /// server that listens.
+    pub(super) fn may_notify_itself(&self) -> bool {
+        self.listening.is_some() && self.transaction.wrote
+    }
+
+    /// Tells what was committed so far, and then that the transaction is over.
+    pub(super) async fn hear_own(&mut self) -> Result<(), SessionError> {
+        if let Some(listening) = &self.listening {
+            let _ = timeout(HUB_PATIENCE, listening.catches_up()).await;
+        }
+        self.deliver().await?;
+        self.exchange.say(|out| reply::ready_for_query(out, TxStatus::Idle));
+        Ok(())
+    }
+
     /// Tells the client what was heard, or some of it: in between it may ask for something.
     /// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-ASYNC>
     pub(super) async fn deliver(&mut self) -> Result<(), SessionError> {

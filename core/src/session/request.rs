@@ -65,6 +65,9 @@ impl Session {
         match self.attempt(&request, now).await {
             Ok(()) => {
                 self.account(now);
+                if std::mem::take(&mut self.exchange.kept_ready) {
+                    Box::pin(self.hear_own()).await?;
+                }
                 Ok(())
             }
             Err(error) if error.is_survivable() && request.is_whole() => {
@@ -130,6 +133,7 @@ impl Session {
             self.begin_at_server();
             self.own_sequences();
             self.expect_resets(request);
+            self.exchange.keeps_ready = self.may_notify_itself();
             let again = !begins && !relisted && left > 0;
             self.exchange.absorbs_stale_plans = again && self.may_be_stale(request);
             let hold = again && (self.exchange.absorbs_stale_plans || self.is_repeatable_here(request));

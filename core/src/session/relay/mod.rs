@@ -178,6 +178,10 @@ pub struct Exchange {
     pub settings_changed: bool,
     /// What the client hears of settings that it asked for at login.
     pub resets: Resets,
+    /// The ReadyForQuery that ends a transaction is kept, for something to be told in front of it.
+    pub keeps_ready: bool,
+    /// It has been.
+    pub kept_ready: bool,
     /// An ErrorResponse has come.
     pub failed: bool,
     /// A statement whose result has changed may be prepared anew without the client's knowing.
@@ -240,6 +244,8 @@ impl Default for Exchange {
             discarded: Discarded::Nothing,
             settings_changed: false,
             resets: Resets::default(),
+            keeps_ready: false,
+            kept_ready: false,
             failed: false,
             absorbs_stale_plans: false,
             prepared_anew: false,

@@ -137,6 +137,11 @@ impl Exchange {
                     self.to_client.replace(at, next.total, &told);
                     return Ok(at + told.len());
                 }
+                if self.keeps_ready && server.status == TxStatus::Idle && self.refused.is_none() {
+                    self.kept_ready = true;
+                    self.to_client.cut(at, next.total);
+                    return Ok(at);
+                }
             }
             // EmptyQueryResponse and whatever a later protocol may bring.
             _ => {}

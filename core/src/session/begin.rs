@@ -116,14 +116,11 @@ impl Session {
     }
 }
 
-/// A cheap look at the first letter, before the shape is looked up.
+/// A cheap look at the first letters, before the shape is looked up: most texts begin with SELECT.
 fn may_be_at_once(text: &[u8], begun: bool) -> bool {
-    let first = text.trim_ascii_start().first().map(u8::to_ascii_lowercase);
-    match first {
-        Some(b'b' | b's') => !begun,
-        Some(b'c' | b'e' | b'r' | b'a') => begun,
-        _ => false,
-    }
+    let words: &[&[u8]] = if begun { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };
+    let text = text.trim_ascii_start();
+    words.iter().any(|word| text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(word)))
 }
 
 fn starts_with(text: &[u8], word: &[u8]) -> bool {

@@ -209,15 +209,15 @@ impl Server {
 
     /// Runs a statement of our own; `each` gets the body of each DataRow.
     pub async fn ask(&mut self, sql: &str, each: impl FnMut(&[u8])) -> Result<(), RunError> {
-        self.ask_aside(sql, each, |_| ()).await
+        self.ask_aside(sql, each, |_, _| ()).await
     }
 
-    /// The same; `aside` gets the notifications that come with the answer, as whole messages.
+    /// The same; `aside` gets the notifications and notices that come with the answer: type and whole message.
     pub async fn ask_aside(
         &mut self,
         sql: &str,
         mut each: impl FnMut(&[u8]),
-        mut aside: impl FnMut(&[u8]),
+        mut aside: impl FnMut(u8, &[u8]),
     ) -> Result<(), RunError> {
         let mut request = Vec::new();
         put_query(&mut request, sql.as_bytes());
@@ -234,7 +234,7 @@ impl Server {
                 let body = &answer.filled()[frame::HEADER_BYTES..header.total];
                 match header.tag {
                     b'D' => each(body),
-                    b'A' => aside(&answer.filled()[..header.total]),
+                    b'A' | b'N' => aside(header.tag, &answer.filled()[..header.total]),
                     b'E' => failure = Some(RunError::from_body(body)),
                     b'S' => self.note_parameter(body),
                     b'Z' => {

@@ -293,7 +293,7 @@ impl Session {
     async fn tell_server(&mut self, sql: &str) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let mut aside = Vec::new();
-        let done = lease.ask_aside(sql, |_| (), |message| aside.extend_from_slice(message)).await;
+        let done = lease.ask_aside(sql, |_| (), |tag, message| keep_notification(&mut aside, tag, message)).await;
         self.pass_on(&aside);
         done.map_err(|error: RunError| {
             self.lease = None;
@@ -369,6 +369,13 @@ impl Session {
         }
         self.info.register(cx.waker());
         self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Err(SessionError::Ordered(order))))
+    }
+}
+
+/// Keeps a message that came with an answer of ours, if it is one that the client is to see.
+pub(super) fn keep_notification(kept: &mut Vec<u8>, tag: u8, message: &[u8]) {
+    if tag == b'A' {
+        kept.extend_from_slice(message);
     }
 }
 

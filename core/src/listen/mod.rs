@@ -11,7 +11,6 @@ mod table;
 mod task;
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,6 +18,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use indexmap::IndexSet;
 use tokio::sync::Notify;
 
 pub use self::mailbox::{Notification, Parcel};
@@ -28,8 +28,9 @@ use crate::server::ServerTarget;
 /// Most channels of one session. Each of its transactions with an UNLISTEN names them all.
 pub const CHANNELS_MAX: usize = 1_000;
 
-/// The names of channels, as PostgreSQL has them.
-pub type Channels = HashSet<Arc<str>>;
+/// The names of channels, as PostgreSQL has them and in its order: that of the LISTENs, which
+/// `pg_listening_channels()` shows.
+pub type Channels = IndexSet<Arc<str>>;
 
 /// Appends a command on a channel: `LISTEN "a";`.
 pub fn push_command(sql: &mut String, command: &str, channel: &str) {
@@ -163,9 +164,13 @@ impl Subscription {
     pub fn keep(&mut self, kept: impl Fn(&str) -> bool) {
         let own = Arc::make_mut(&mut self.channels);
         let mut table = self.hub.table();
-        for channel in own.extract_if(|channel| !kept(channel)) {
-            table.unsubscribe(&channel, &self.mailbox);
-        }
+        own.retain(|channel| {
+            let kept = kept(channel);
+            if !kept {
+                table.unsubscribe(channel, &self.mailbox);
+            }
+            kept
+        });
         drop(table);
         self.hub.wanted.notify_one();
     }

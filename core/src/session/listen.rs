@@ -326,6 +326,10 @@ impl Session {
 
     /// Tells what was committed so far, and then that the transaction is over.
     pub(super) async fn hear_own(&mut self) -> Result<(), SessionError> {
+        // What it listens to may have changed with the transaction.
+        if self.traces.is_some() {
+            self.settle().await?;
+        }
         if let Some(listening) = &self.listening {
             let _ = timeout(HUB_PATIENCE, listening.catches_up()).await;
         }

@@ -242,8 +242,6 @@ impl Session {
                 Effect::RecallSequence => {
                     self.set.shared.note_recalls_sequences();
                     self.transaction.recalls_sequence = true;
-                    // In a default or a trigger: what it moves it may ask for next time.
-                    self.transaction.is_recalled |= may_move_sequence(facts);
                 }
                 Effect::Rollback { .. } | Effect::RollbackTo(_) => {
                     self.transaction.rolls_back = true;

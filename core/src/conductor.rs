@@ -13,13 +13,13 @@ use tokio::{
 use crate::{
     config::{self, Cluster, Config, Sources},
     control::{Catalogs, ControlLogin, Monitor, MonitorHandle, MonitorSpec, Timings},
-    facts::{FactsCell, Reports},
+    facts::{FactsCell, Reports, StatusCell},
     generation::{
         CatalogSource, Generation,
         builder::{self, BuildError, ClusterParts},
     },
     net::stream::SocketOptions,
-    operate::{Command, Outcome},
+    operate::{ClusterOrder, Command, Outcome},
     plugin::Engine,
     server::ServerTls,
     shutdown::Phase,
@@ -41,6 +41,7 @@ struct Watch {
     facts: Arc<FactsCell>,
     monitor: MonitorHandle,
     reports: Reports,
+    status: Arc<StatusCell>,
 }
 
 impl CatalogSource for Catalogs {
@@ -133,6 +134,7 @@ impl Desk {
             }
             Command::Detach { node, answer } => tell(answer, self.each_with(&node, MonitorHandle::detach)),
             Command::Attach { node, answer } => tell(answer, self.each_with(&node, MonitorHandle::attach)),
+            Command::Steer { cluster, order, answer } => self.steer(cluster.as_deref(), order, answer),
             Command::ShutDown { ending } => {
                 self.runtime.spawn(crate::signals::end(Arc::clone(&self.shared), ending));
             }
@@ -143,6 +145,11 @@ impl Desk {
     fn each_with<E>(&self, node: &str, act: impl Fn(&MonitorHandle, &str) -> Result<(), E>) -> Outcome<()> {
         let done = self.clusters.values().filter(|watch| act(&watch.monitor, node).is_ok()).count();
         if done == 0 { Err(format!("no such node: {node}")) } else { Ok(()) }
+    }
+
+    /// Passes an order on to the cluster that it is for; the steward answers it.
+    fn steer(&self, cluster: Option<&str>, order: ClusterOrder, answer: oneshot::Sender<Outcome<String>>) {
+        tell(answer, Err(format!("not yet: {cluster:?} {order:?}")));
     }
 
     fn reload(&mut self, cause: &str) -> Outcome<u64> {
@@ -238,6 +245,7 @@ fn make(
         });
         ClusterParts {
             facts: Arc::clone(&watch.facts),
+            status: Arc::clone(&watch.status),
             catalogs: Arc::clone(watch.monitor.catalogs()) as Arc<dyn CatalogSource>,
             reports: watch.reports.clone(),
         }
@@ -253,7 +261,7 @@ fn begin(cluster: &Arc<Cluster>, timings: Timings, login: ControlLogin) -> Watch
     let (reports, reported) = Reports::channel();
     let spec =
         MonitorSpec { cluster: Arc::clone(cluster), timings, login, facts: Arc::clone(&facts), reports: reported };
-    Watch { monitor: Monitor::start(spec), facts, reports }
+    Watch { monitor: Monitor::start(spec), facts, reports, status: Arc::default() }
 }
 
 /// How the monitor logs in: with the password of the cluster, or the secret of the `auth_file`.

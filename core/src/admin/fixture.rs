@@ -103,6 +103,7 @@ pub(super) fn shared() -> (Arc<Shared>, mpsc::Receiver<Command>) {
     let cluster = ClusterRuntime {
         name: "main".into(),
         facts: Arc::new(FactsCell::new(facts())),
+        status: Arc::default(),
         router: Arc::new(Router::null()),
         catalogs: Arc::new(NoCatalog),
         reports,

@@ -6,7 +6,9 @@
 mod cell;
 mod node;
 mod report;
+mod status;
 
 pub use cell::FactsCell;
 pub use node::{Facts, Health, NodeFacts, Role};
 pub use report::{Report, Reports};
+pub use status::{ClusterEvent, ClusterStatus, NodeStatus, OperationStatus, StatusCell};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::SystemTime};
 use super::{CatalogSource, ClusterRuntime, Generation};
 use crate::{
     config::{Cluster, ComponentSource, Config},
-    facts::{FactsCell, Reports},
+    facts::{FactsCell, Reports, StatusCell},
     net::tls::{Acceptor, TlsError},
     plugin::{Engine, PluginError, Router, RouterSpec, builtin, builtin_names},
 };
@@ -43,6 +43,8 @@ pub enum BuildError {
 pub struct ClusterParts {
     /// Where its facts are published.
     pub facts: Arc<FactsCell>,
+    /// Where it tells operators what it decides.
+    pub status: Arc<StatusCell>,
     /// Where its databases' catalogs are read.
     pub catalogs: Arc<dyn CatalogSource>,
     /// Where sessions tell what they met.
@@ -81,6 +83,7 @@ pub fn build(
         let runtime = ClusterRuntime {
             name: Arc::clone(&cluster.name),
             facts: parts.facts,
+            status: parts.status,
             router: Arc::new(router),
             catalogs: parts.catalogs,
             reports: parts.reports,

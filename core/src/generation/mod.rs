@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use crate::{
     auth::{Secret, Secrets},
     config::{Config, Database},
-    facts::{FactsCell, Reports},
+    facts::{FactsCell, Reports, StatusCell},
     id::NodeId,
     net::{
         stream::SocketOptions,
@@ -48,6 +48,8 @@ pub struct ClusterRuntime {
     pub name: Arc<str>,
     /// What the monitor knows.
     pub facts: Arc<FactsCell>,
+    /// What the cluster decides by itself, for operators.
+    pub status: Arc<StatusCell>,
     /// The routing policy.
     pub router: Arc<Router>,
     /// What only the databases know of names in statements.

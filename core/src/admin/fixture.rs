@@ -87,6 +87,7 @@ fn config() -> Config {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
     };
     let database = Arc::new(Database { cluster: "main".into(), ..Database::default() });
     let mut config = Config::default();

@@ -2,5 +2,8 @@
 //!
 //! [`view`] is what is seen of a cluster at one instant, [`verdict`] what policies answer to it.
 
+pub mod name;
+pub mod sight;
+mod standby_names;
 pub mod verdict;
 pub mod view;

@@ -6,7 +6,7 @@ use std::{error::Error, fmt::Write, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::observation::{Failure, FailureKind};
+use super::observation::{Failure, FailureKind, Loss};
 use crate::{
     auth::Secret,
     config::types::{Cluster, Node},
@@ -68,8 +68,8 @@ pub trait Link: Send + 'static {
     /// One question, and all rows of the answer.
     fn ask(&mut self, sql: &str, limit: Duration) -> impl Future<Output = Result<Vec<Row>, Failure>> + Send;
 
-    /// Returns when the session is over, however idle it is. May be dropped without loss.
-    fn over(&mut self) -> impl Future<Output = ()> + Send;
+    /// Returns when the session is over, however idle it is, and how it ended. May be dropped without loss.
+    fn over(&mut self) -> impl Future<Output = Loss> + Send;
 }
 
 /// The real thing.
@@ -94,8 +94,12 @@ impl Link for ControlSession {
         }
     }
 
-    async fn over(&mut self) {
-        while self.news().await.is_ok() {}
+    async fn over(&mut self) -> Loss {
+        loop {
+            if let Err(error) = self.news().await {
+                return Loss::from(&error);
+            }
+        }
     }
 }
 
@@ -115,9 +119,25 @@ impl From<&ConnectError> for Failure {
     }
 }
 
+impl From<&QueryError> for Loss {
+    fn from(error: &QueryError) -> Self {
+        match error {
+            QueryError::Server(message) if message.sqlstate == SqlState::ADMIN_SHUTDOWN => Self::Stopped,
+            QueryError::Server(message) if message.sqlstate == SqlState::CRASH_SHUTDOWN => Self::Crashed,
+            _ => Self::Reset,
+        }
+    }
+}
+
 impl From<&QueryError> for Failure {
     fn from(error: &QueryError) -> Self {
-        Self { kind: FailureKind::Broken, why: in_words(error) }
+        let kind = match error {
+            QueryError::Server(message) if !matches!(message.severity.as_str(), "FATAL" | "PANIC") => {
+                FailureKind::Broken
+            }
+            _ => FailureKind::Ended(Loss::from(error)),
+        };
+        Self { kind, why: in_words(error) }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod catalogs;
 mod changes;
+mod cluster_question;
 mod dial;
 mod judge;
 mod knock;
@@ -13,6 +14,7 @@ mod monitor;
 mod observation;
 mod probe;
 mod question;
+mod sights;
 mod task;
 
 pub use catalogs::{CATALOGS_MAX, Catalogs};

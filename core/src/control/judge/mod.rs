@@ -107,6 +107,8 @@ impl Judge {
                 let Some(seat) = self.seats.get_mut(place) else { return };
                 seat.shut = outcome.err().map(|failure| format!("takes no new sessions: {}", failure.why).into());
             }
+            // The probe that follows tells more.
+            Finding::Dialled(_) | Finding::Lost(_) => {}
         }
     }
 
@@ -174,6 +176,13 @@ impl Judge {
         }
         self.concluded = Some(facts.clone());
         Some(facts)
+    }
+
+    /// Everything as the nodes tell it, whatever is made of it. Changes nothing.
+    pub fn as_seen(&self, now: Instant) -> Facts {
+        let primary = self.elect();
+        let nodes = (0..self.seats.len()).map(|place| self.node_facts(place, primary, now)).collect();
+        Facts { epoch: self.epoch, primary: primary.map(number), nodes }
     }
 
     /// The facts before anything was probed.

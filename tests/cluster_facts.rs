@@ -133,6 +133,7 @@ fn configured(postgres: &PgCluster) -> Cluster {
         control_user: SUPERUSER.into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
     }
 }
 

@@ -33,6 +33,46 @@ pub enum ServerPin {
     Refuse,
 }
 
+/// Who promotes another node when a cluster has lost its primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failover {
+    /// Nobody, as far as we know: without a primary, what needs one fails soon.
+    #[default]
+    Off,
+    /// Somebody else: an operator, another program.
+    External,
+}
+
+/// What a client is told of a COMMIT whose server was lost before it answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// That its outcome is not known.
+    #[default]
+    Unknown,
+    /// What the new primary knows of it.
+    Resolve,
+}
+
+/// What a client is told of a commit whose wait for its synchronous standbys was cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnacknowledgedCommit {
+    /// What the server tells it: a warning, and that it is committed.
+    #[default]
+    Warn,
+    /// An error: its outcome is not known.
+    Error,
+}
+
+/// What becomes of sessions that keep their server when a planned switchover wants to take it away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SwitchoverPinned {
+    /// The switchover is refused.
+    #[default]
+    Refuse,
+    /// They are ended.
+    Disconnect,
+}
+
 /// How clients prove who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthType {
@@ -194,6 +234,13 @@ pub struct Config {
     /// How long a node that came back takes to get its full share.
     pub slow_start: Duration,
 
+    // When the primary is lost.
+    /// Longest wait for a primary; zero = none.
+    pub failover_hold_timeout: Duration,
+    pub commit_outcome: CommitOutcome,
+    pub unacknowledged_commit: UnacknowledgedCommit,
+    pub switchover_pinned: SwitchoverPinned,
+
     pub clusters: BTreeMap<String, Arc<Cluster>>,
     /// `"*"` is the fallback for names that are not listed.
     pub databases: BTreeMap<String, Arc<Database>>,
@@ -235,6 +282,15 @@ pub struct Cluster {
     pub control_password: Option<Secret>,
     /// The database that the monitor connects to; default `postgres`.
     pub control_database: String,
+    /// Who promotes another node when the primary is lost; default nobody.
+    pub failover: Failover,
+}
+
+impl Cluster {
+    /// Whether another node will be promoted when the primary is lost.
+    pub fn heals(&self) -> bool {
+        self.failover != Failover::Off
+    }
 }
 
 /// One PostgreSQL instance.

@@ -198,6 +198,22 @@ impl Words for ServerPin {
     const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow), ("refuse", Self::Refuse)];
 }
 
+impl Words for Failover {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("external", Self::External)];
+}
+
+impl Words for CommitOutcome {
+    const WORDS: &'static [(&'static str, Self)] = &[("unknown", Self::Unknown), ("resolve", Self::Resolve)];
+}
+
+impl Words for UnacknowledgedCommit {
+    const WORDS: &'static [(&'static str, Self)] = &[("warn", Self::Warn), ("error", Self::Error)];
+}
+
+impl Words for SwitchoverPinned {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Self::Refuse), ("disconnect", Self::Disconnect)];
+}
+
 impl Words for AuthType {
     /// `plain` is PgBouncer's word for `password`.
     const WORDS: &'static [(&'static str, Self)] = &[

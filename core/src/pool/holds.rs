@@ -160,6 +160,7 @@ mod tests {
             control_user: "postgres".into(),
             control_password: None,
             control_database: "postgres".into(),
+            failover: Default::default(),
         };
         let database = Database { cluster: "main".into(), ..Database::default() };
         let mut config = Config::default();

@@ -49,6 +49,7 @@ fn cluster(context: &Context<'_>, name: &str, section: &Section<'_>) -> Cluster 
         control_user: section.value("control_user"),
         control_password: section.maybe("control_password"),
         control_database: section.value("control_database"),
+        failover: section.value("failover"),
     }
 }
 

@@ -137,6 +137,11 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         probe_fall: top.value("probe_fall"),
         slow_start: top.value("slow_start"),
 
+        failover_hold_timeout: top.value("failover_hold_timeout"),
+        commit_outcome: top.value("commit_outcome"),
+        unacknowledged_commit: top.value("unacknowledged_commit"),
+        switchover_pinned: top.value("switchover_pinned"),
+
         clusters: BTreeMap::new(),
         databases: BTreeMap::new(),
         users: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        types::{OnFailure, PoolMode},
+        types::{Failover, OnFailure, PoolMode},
         value::words,
     },
     Group, Key, Kind, TIME, Table, whole,
@@ -21,6 +21,14 @@ pub(in super::super) static CLUSTER: Table = Table::new(
             Key::new("control_user", Kind::Word, "postgres", "The monitor and the actions log in as this user."),
             Key::unset("control_password", Kind::Secret, "", "Its password. When not set, `auth_file` is asked."),
             Key::new("control_database", Kind::Word, "postgres", "The monitor connects to this database."),
+            Key::new(
+                "failover",
+                Kind::Choice(words::<Failover>),
+                "off",
+                "Who promotes another node when the primary is lost. off: nobody; what needs a primary fails after five \
+                 seconds without one. external: an operator or another program; clients wait for the new primary up to \
+                 `failover_hold_timeout`, and sessions outlive the loss of their servers.",
+            ),
         ],
     }],
 );

@@ -157,6 +157,7 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
     })
 }
 

@@ -15,6 +15,7 @@ fn config() -> Config {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
     };
     let mut config = Config { workers: 1, ..Config::default() };
     config.clusters.insert("main".into(), Arc::new(cluster));

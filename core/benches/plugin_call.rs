@@ -39,7 +39,7 @@ fn cluster() -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     };
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect() }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect(), ..Facts::default() }
 }
 
 fn statement() -> StatementFacts {

@@ -92,6 +92,7 @@ fn control_runtime() -> io::Result<Handle> {
 fn start_services(shared: &Arc<Shared>, sources: &Sources, runtime: &Handle) {
     let config = Arc::clone(&shared.generation.load().config);
     runtime.spawn(crate::signals::obey(Arc::clone(shared)));
+    runtime.spawn(crate::traffic::watch_primaries(Arc::clone(shared)));
     if let Some(address) = config.metrics_listen {
         let shutdown = shared.shutdown.clone();
         runtime.spawn(crate::admin::metrics::serve(Arc::clone(shared), address, shutdown));

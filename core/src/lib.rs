@@ -33,6 +33,7 @@ pub mod shutdown;
 pub mod signals;
 pub mod sql;
 pub mod telemetry;
+pub mod traffic;
 pub mod upkeep;
 pub mod watch_files;
 pub mod wire;

@@ -77,5 +77,5 @@ fn facts(cluster: &Cluster) -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     });
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: nodes.collect() }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: nodes.collect(), ..Facts::default() }
 }

@@ -46,7 +46,7 @@ pub fn cluster() -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     };
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect() }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect(), ..Facts::default() }
 }
 
 /// A policy entry without anything special.

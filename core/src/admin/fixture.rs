@@ -70,7 +70,7 @@ pub(super) fn facts() -> Facts {
         node(1, Role::Standby, Health::Up, None),
         node(2, Role::Unknown, Health::Down, Some("connection refused")),
     ];
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes, ..Facts::default() }
 }
 
 fn config() -> Config {

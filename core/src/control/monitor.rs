@@ -33,7 +33,7 @@ use super::{
 use crate::{
     cluster::sight::Sight,
     config::types::Cluster,
-    facts::{Facts, FactsCell, Health, NodeFacts, Report, Role},
+    facts::{Facts, FactsCell, Health, NodeFacts, Report, Role, Ruling},
     id::NodeId,
     server::ServerTarget,
 };
@@ -69,7 +69,7 @@ pub struct Monitor;
 impl Monitor {
     /// Facts that say that nothing is known yet, to make the [`FactsCell`] with.
     pub fn first_facts(cluster: &Cluster, timings: Timings) -> Facts {
-        Judge::first_facts(&cluster.nodes, timings, Instant::now())
+        Judge::first_facts(&cluster.nodes, cluster.heals(), timings, Instant::now())
     }
 
     /// Starts on the runtime that this is called on. Everything stops when the handle is dropped.
@@ -92,8 +92,11 @@ impl Monitor {
             spawner: Spawner { dial: dial.clone(), seen, runtime: runtime.clone() },
         };
         let board = Shared(Arc::new(Mutex::new(board)));
-        board.lock().watch(&cluster, timings, &login);
-        let seen = board.lock().seen.clone();
+        let mut first = board.lock();
+        first.judge.set_heals(cluster.heals());
+        first.watch(&cluster, timings, &login);
+        let seen = first.seen.clone();
+        drop(first);
         let chair = Chair { board: board.clone(), facts, findings, reports };
         let chair = Task::start(&runtime, chair.preside());
         let librarians_board = board.clone();
@@ -127,6 +130,7 @@ impl<D: Dial> MonitorHandle<D> {
     pub fn update(&self, cluster: &Cluster, timings: Timings, login: &ControlLogin) {
         let mut board = self.board.lock();
         board.judge.replace(&cluster.nodes, timings, Instant::now());
+        board.judge.set_heals(cluster.heals());
         board.watch(cluster, timings, login);
         board.publish();
     }
@@ -141,7 +145,15 @@ impl<D: Dial> MonitorHandle<D> {
         self.seen.notified().await;
     }
 
-    /// Looks at all nodes now.
+    /// What holds from now on over whatever is seen, in place of the last ruling. The facts say so when this returns,
+    /// unless nothing is known of the cluster yet.
+    pub fn rule(&self, ruling: Ruling) {
+        let mut board = self.board.lock();
+        board.judge.rule(ruling);
+        board.publish();
+    }
+
+    /// Has all nodes probed at once.
     pub fn look(&self) {
         self.board.lock().watches.iter().for_each(Watch::poke);
     }

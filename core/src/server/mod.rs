@@ -245,8 +245,17 @@ impl Server {
                 }
                 answer.consume(header.total);
             }
-            let read = std::future::poll_fn(|cx| poll_read(&mut self.stream, &mut answer, cx)).await?;
-            if read == 0 {
+            let read = std::future::poll_fn(|cx| {
+                let polled = poll_read(&mut self.stream, &mut answer, cx);
+                if polled.is_pending() {
+                    self.info.wake_when_cut(cx.waker());
+                    if self.info.is_cut() {
+                        return Poll::Ready(Err(given_up()));
+                    }
+                }
+                polled
+            });
+            if read.await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
@@ -295,6 +304,11 @@ impl RunError {
         };
         Self::Server { message: field(b'M'), sqlstate: field(b'C') }
     }
+}
+
+/// What is said of a server that was [cut](ServerInfo::cut).
+pub fn given_up() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "its node is not the primary any more")
 }
 
 /// Reads once into `buffer`; 0 is the end of the stream.

@@ -77,6 +77,7 @@ fn words(order: Order) -> &'static str {
     match order {
         Order::None => "nobody asked",
         Order::Leave => "the proxy is shutting down",
+        Order::Switchover => "the session keeps a server of a node that is to be the primary no more",
         Order::IdleTransaction => "idle_transaction_timeout",
         Order::Pin => "pin_timeout",
         Order::Idle => "client_idle_timeout",

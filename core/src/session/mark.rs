@@ -130,7 +130,7 @@ mod tests {
             sampled_at: start + Duration::from_millis(after_ms),
             why: None,
         };
-        Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary] }
+        Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary], ..Facts::default() }
     }
 
     #[test]

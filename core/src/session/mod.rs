@@ -363,9 +363,9 @@ impl Session {
     fn due_order(&self) -> Option<Order> {
         match self.info.ordered() {
             Order::None => None,
-            Order::Leave if self.is_in_transaction() => None,
+            Order::Leave | Order::Switchover if self.is_in_transaction() => None,
             Order::Pin if self.is_in_transaction() => None,
-            order @ Order::Pin if !self.is_pinned() => {
+            order @ (Order::Pin | Order::Switchover) if !self.is_pinned() => {
                 self.info.obeyed(order);
                 None
             }

@@ -7,7 +7,7 @@ use crate::{
     config::{Cluster, ComponentSource, Config},
     facts::{FactsCell, Reports},
     net::tls::{Acceptor, TlsError},
-    plugin::{Engine, PluginError, Router, RouterSpec, builtin, builtin_names},
+    plugin::{Engine, PluginError, PolicySpec, Router, builtin, builtin_names},
 };
 
 /// Why a generation is refused.
@@ -65,16 +65,15 @@ pub fn build(
         let parts = parts_of(cluster);
         let router = match (&component, &config.plugins.router) {
             (Some(bytes), Some(plugin)) => {
-                let spec = RouterSpec {
+                let spec = PolicySpec {
                     name: "router",
                     component: bytes,
                     sha256: plugin.sha256.as_deref(),
                     settings: &plugin.settings,
                     grants: &plugin.grants,
                     generation: number,
-                    on_failure: plugin.on_failure,
                 };
-                Router::load(engine, &spec, &parts.facts.load())?
+                Router::load(engine, &spec, plugin.on_failure, &parts.facts.load())?
             }
             _ => Router::null(),
         };

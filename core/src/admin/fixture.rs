@@ -19,7 +19,7 @@ use crate::{
     id::{Lsn, NodeId},
     net::stream::PeerAddr,
     operate::{Command, Commands},
-    plugin::Router,
+    plugin::{ControlPolicies, Router},
     pool::PoolSet,
     server::ServerTls,
     session::info::{ClientInfo, NewClient},
@@ -104,6 +104,7 @@ pub(super) fn shared() -> (Arc<Shared>, mpsc::Receiver<Command>) {
         name: "main".into(),
         facts: Arc::new(FactsCell::new(facts())),
         router: Arc::new(Router::null()),
+        policies: ControlPolicies::default(),
         catalogs: Arc::new(NoCatalog),
         reports,
     };

@@ -12,6 +12,7 @@ mod binary;
 mod breaker;
 mod builtin;
 mod check;
+mod control;
 mod engine;
 mod error;
 mod failover;
@@ -37,6 +38,7 @@ mod validate;
 mod world;
 
 pub use builtin::{builtin, builtin_names};
+pub use control::ControlPolicies;
 pub use engine::Engine;
 pub use error::PluginError;
 pub use failover::FailoverPolicy;

@@ -129,7 +129,7 @@ impl<W: World> Policy<W> {
 
     /// Everything that is shown of it.
     pub(crate) fn numbers(&self) -> PolicyNumbers {
-        PolicyNumbers { status: self.status(), times: self.times(), samples: self.samples() }
+        PolicyNumbers { status: self.status(), times: self.stats.times(), samples: self.samples() }
     }
 
     pub(crate) fn status(&self) -> PluginStatus {
@@ -154,10 +154,6 @@ impl<W: World> Policy<W> {
             instances,
             memory_bytes,
         }
-    }
-
-    pub(crate) fn times(&self) -> CallTimes {
-        self.stats.times()
     }
 
     pub(crate) fn samples(&self) -> Vec<Sample> {

@@ -28,7 +28,7 @@ use super::{
     policy::{Policy, PolicyNumbers, Unanswered, invalid},
     requirements::Requirements,
     spec::PolicySpec,
-    stats::{CallTimes, PluginState, PluginStatus},
+    stats::{PluginState, PluginStatus},
     v0_1,
     validate::{self, Verdict},
     world::{RouterWorld, World},
@@ -184,11 +184,6 @@ impl Router {
     /// How the policy does.
     pub fn status(&self) -> PluginStatus {
         self.plugin.as_ref().map_or_else(null_status, |plugin| plugin.policy.status())
-    }
-
-    /// How long its calls took.
-    pub fn call_times(&self) -> CallTimes {
-        self.plugin.as_ref().map_or_else(CallTimes::default, |plugin| plugin.policy.times())
     }
 
     /// The policy's own counters and gauges.

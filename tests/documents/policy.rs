@@ -9,7 +9,7 @@ use howdah::{
     config::{Cluster, ComponentSource, Config},
     facts::{Facts, Health, NodeFacts, Role},
     id::NodeId,
-    plugin::{Engine, Router, RouterSpec, builtin},
+    plugin::{Engine, PolicySpec, Router, builtin},
 };
 
 /// Compiles the policy in a folder, sharing what the build has compiled for other policies.
@@ -39,17 +39,16 @@ pub fn load_embedded(config: &Config) -> Result<(), String> {
 pub fn load(component: &[u8], config: &Config) -> Result<(), String> {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("components run on this machine"));
     let plugin = config.plugins.router.as_ref().ok_or("there is no router")?;
-    let spec = RouterSpec {
+    let spec = PolicySpec {
         name: "router",
         component,
         sha256: None,
         settings: &plugin.settings,
         grants: &plugin.grants,
         generation: 1,
-        on_failure: plugin.on_failure,
     };
     for cluster in config.clusters.values() {
-        Router::load(&ENGINE, &spec, &facts(cluster)).map_err(|error| error.to_string())?;
+        Router::load(&ENGINE, &spec, plugin.on_failure, &facts(cluster)).map_err(|error| error.to_string())?;
     }
     Ok(())
 }

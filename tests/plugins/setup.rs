@@ -7,7 +7,7 @@ use howdah::{
     facts::{Facts, Health, NodeFacts, Role},
     id::NodeId,
     plugin::{
-        Engine, PluginError, Router, RouterSpec,
+        Engine, PluginError, PolicySpec, Router,
         input::{SessionAttributes, Transaction},
     },
     sql::{Kind, StatementFacts, Traits},
@@ -50,20 +50,12 @@ pub fn cluster() -> Facts {
 }
 
 /// A policy entry without anything special.
-pub fn spec<'a>(component: &'a [u8], settings: &'a Value) -> RouterSpec<'a> {
-    RouterSpec {
-        name: "router",
-        component,
-        sha256: None,
-        settings,
-        grants: &[],
-        generation: 1,
-        on_failure: OnFailure::BuiltIn,
-    }
+pub fn spec<'a>(component: &'a [u8], settings: &'a Value) -> PolicySpec<'a> {
+    PolicySpec { name: "router", component, sha256: None, settings, grants: &[], generation: 1 }
 }
 
 pub fn load(component: &[u8], settings: &Value) -> Result<Router, PluginError> {
-    Router::load(engine(), &spec(component, settings), &cluster())
+    Router::load(engine(), &spec(component, settings), OnFailure::BuiltIn, &cluster())
 }
 
 pub fn session(user: &str) -> SessionAttributes {

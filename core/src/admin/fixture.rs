@@ -19,7 +19,7 @@ use crate::{
     id::{Lsn, NodeId},
     net::stream::PeerAddr,
     operate::{Command, Commands},
-    plugin::Router,
+    plugin::{ControlPolicies, Router},
     pool::PoolSet,
     server::ServerTls,
     session::info::{ClientInfo, NewClient},
@@ -106,6 +106,7 @@ pub(super) fn shared() -> (Arc<Shared>, mpsc::Receiver<Command>) {
         facts: Arc::new(FactsCell::new(facts())),
         status: Arc::default(),
         router: Arc::new(Router::null()),
+        policies: ControlPolicies::default(),
         catalogs: Arc::new(NoCatalog),
         reports,
     };

@@ -362,6 +362,19 @@ pub struct Peer {
 pub struct Plugins {
     /// Where statements go; without one everything goes to the primary.
     pub router: Option<Plugin>,
+    /// Whether the primary is lost, and whom to promote; without one nobody is.
+    pub failover: Option<Plugin>,
+    /// What standbys do after a promotion; without one they are left alone.
+    pub follow_primary: Option<Plugin>,
+    /// For whom commits wait; without one that stays as it is.
+    pub sync_set: Option<Plugin>,
+}
+
+impl Plugins {
+    /// Those that are configured.
+    pub fn all(&self) -> impl Iterator<Item = &Plugin> {
+        [&self.router, &self.failover, &self.follow_primary, &self.sync_set].into_iter().flatten()
+    }
 }
 
 /// One policy.
@@ -375,7 +388,7 @@ pub struct Plugin {
     pub settings: serde_json::Value,
     /// Capabilities the operator gives: `probes`, `state`.
     pub grants: Vec<String>,
-    /// What a failing call means for the client.
+    /// What a failing call of a router means for the client. Where other policies fail, nothing is done.
     pub on_failure: OnFailure,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod builder;
 pub mod last_catalog;
+mod policies;
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
@@ -17,7 +18,7 @@ use crate::{
         stream::SocketOptions,
         tls::{Acceptor, Connector},
     },
-    plugin::Router,
+    plugin::{ControlPolicies, Router},
     server::{ServerTarget, ServerTls},
     sql::Catalog,
 };
@@ -52,6 +53,8 @@ pub struct ClusterRuntime {
     pub status: Arc<StatusCell>,
     /// The routing policy.
     pub router: Arc<Router>,
+    /// The policies of the control plane. A run keeps those that it began with.
+    pub policies: ControlPolicies,
     /// What only the databases know of names in statements.
     pub catalogs: Arc<dyn CatalogSource>,
     /// Where sessions tell what they met.

@@ -11,7 +11,7 @@ use super::{
         },
         path::KeyPath,
         section::{Context, Section, nearest},
-        types::{ComponentSource, Plugin, Plugins},
+        types::{ComponentSource, OnFailure, Plugin, Plugins},
         value::FromValue,
     },
     refuse_name,
@@ -24,19 +24,26 @@ pub(super) fn plugins(context: &Context<'_>, table: &Dict) -> Plugins {
         let path = path.key(kind);
         refuse_name(context, &path, format!("unknown key `{path}`{hint}"));
     }
-    Plugins { router: table.get("router").and_then(|value| plugin(context, &path, "router", value)) }
+    let plugin = |kind| table.get(kind).and_then(|value| plugin(context, &path, kind, value));
+    Plugins {
+        router: plugin("router"),
+        failover: plugin("failover"),
+        follow_primary: plugin("follow-primary"),
+        sync_set: plugin("sync-set"),
+    }
 }
 
 fn plugin(context: &Context<'_>, path: &KeyPath, kind: &str, value: &Value) -> Option<Plugin> {
     let table = context.table(path, kind, value)?;
-    let section = Section::new(context, table, path.key(kind), &sections::PLUGIN);
+    let keys = sections::plugin(kind);
+    let section = Section::new(context, table, path.key(kind), keys);
     let sha256 = section.maybe::<String>("sha256").map(|digest| digest.to_ascii_lowercase());
     Some(Plugin {
         component: component(context, &section, sha256.as_deref()),
         sha256,
         settings: section.maybe("settings").unwrap_or_else(|| serde_json::json!({})),
         grants: grants(&section),
-        on_failure: section.value("on_failure"),
+        on_failure: keys.find("on_failure").map_or_else(OnFailure::default, |key| section.value(key.name)),
     })
 }
 

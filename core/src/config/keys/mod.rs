@@ -215,7 +215,7 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
         ["databases", _, name] => (&sections::DATABASE, name),
         ["users", _, name] => (&sections::USER, name),
         ["peers", _, name] => (&sections::PEER, name),
-        ["plugins", _, name] => (&sections::PLUGIN, name),
+        ["plugins", kind, name] => (sections::plugin(kind), name),
         _ => return None,
     };
     table.find(name)
@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    const TABLES: [&Table; 7] = [
+    const TABLES: [&Table; 8] = [
         &proxy::TOP,
         &sections::CLUSTER,
         &sections::NODE,
@@ -235,6 +235,7 @@ mod tests {
         &sections::USER,
         &sections::PEER,
         &sections::PLUGIN,
+        &sections::CONTROL_PLUGIN,
     ];
 
     #[test]
@@ -268,6 +269,8 @@ mod tests {
         assert_eq!(name(&["listen_port"]), Some("listen_port"));
         assert_eq!(name(&["databases", "listen_port"]), None);
         assert_eq!(name(&["databases", "app", "pool_size"]), Some("pool_size"));
+        assert_eq!(name(&["plugins", "router", "on_failure"]), Some("on_failure"));
+        assert_eq!(name(&["plugins", "failover", "on_failure"]), None);
         assert_eq!(name(&["plugins", "router", "settings", "pool_size"]), None);
     }
 }

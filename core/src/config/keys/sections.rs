@@ -9,7 +9,12 @@ use super::{
 };
 
 /// The kinds of policies, which are the keys of `[plugins]`.
-pub(in super::super) const PLUGIN_KINDS: [&str; 1] = ["router"];
+pub(in super::super) const PLUGIN_KINDS: [&str; 4] = ["router", "failover", "follow-primary", "sync-set"];
+
+/// What may stand in one `[plugins.KIND]`.
+pub(in super::super) fn plugin(kind: &str) -> &'static Table {
+    if kind == "router" { &PLUGIN } else { &CONTROL_PLUGIN }
+}
 
 /// One `[clusters.NAME]`.
 pub(in super::super) static CLUSTER: Table = Table::new(
@@ -161,31 +166,16 @@ pub(in super::super) static USER: Table = Table::new(
     }],
 );
 
-/// One `[plugins.KIND]`.
+/// `[plugins.router]`.
 pub(in super::super) static PLUGIN: Table = Table::new(
     "plugins",
     &[Group {
         title: "Plugin",
         keys: &[
-            Key::needed(
-                "component",
-                Kind::Component,
-                "builtin:read-write-split",
-                "The policy's component: one that the program embeds, or a file.",
-            ),
-            Key::unset(
-                "sha256",
-                Kind::Sha256,
-                "0000000000000000000000000000000000000000000000000000000000000000",
-                "The component must have this SHA-256.",
-            ),
-            Key::unset("settings", Kind::Settings, "{}", "The policy's own settings; it checks them itself."),
-            Key::new(
-                "grants",
-                Kind::List,
-                "",
-                "What the policy may do besides deciding: `probes` reads the nodes' probes, `state` keeps values between calls.",
-            ),
+            component("builtin:read-write-split"),
+            SHA256,
+            SETTINGS,
+            GRANTED,
             Key::new(
                 "on_failure",
                 Kind::Choice(words::<OnFailure>),
@@ -194,6 +184,34 @@ pub(in super::super) static PLUGIN: Table = Table::new(
             ),
         ],
     }],
+);
+
+/// `[plugins.failover]`, `[plugins.follow-primary]` and `[plugins.sync-set]`. When a call of theirs fails,
+/// nothing is done: there is no choice.
+pub(in super::super) static CONTROL_PLUGIN: Table = Table::new(
+    "plugins",
+    &[Group { title: "Plugin", keys: &[component("builtin:failover"), SHA256, SETTINGS, GRANTED] }],
+);
+
+const fn component(example: &'static str) -> Key {
+    let doc = "The policy's component: one that the program embeds, or a file.";
+    Key::needed("component", Kind::Component, example, doc)
+}
+
+const SHA256: Key = Key::unset(
+    "sha256",
+    Kind::Sha256,
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "The component must have this SHA-256.",
+);
+
+const SETTINGS: Key = Key::unset("settings", Kind::Settings, "{}", "The policy's own settings; it checks them itself.");
+
+const GRANTED: Key = Key::new(
+    "grants",
+    Kind::List,
+    "",
+    "What the policy may do besides deciding: `probes` reads the nodes' probes, `state` keeps values between calls.",
 );
 
 /// What `grants` may contain.

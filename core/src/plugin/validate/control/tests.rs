@@ -1,0 +1,1 @@
+//! What a hostile guest may answer, and what becomes of it.

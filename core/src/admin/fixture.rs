@@ -80,6 +80,7 @@ fn config() -> Config {
         port: 5432 + number,
         weight: 100,
         labels: Arc::from([]),
+        executor: Arc::default(),
     };
     let cluster = Cluster {
         name: "main".into(),
@@ -87,6 +88,8 @@ fn config() -> Config {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        replication_user: None,
+        replication_password: None,
     };
     let database = Arc::new(Database { cluster: "main".into(), ..Database::default() });
     let mut config = Config::default();

@@ -7,6 +7,7 @@
 mod catalogs;
 mod changes;
 mod dial;
+pub mod host;
 mod judge;
 mod knock;
 mod monitor;

@@ -150,6 +150,7 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         port: 5432,
         weight: 100,
         labels: [].into(),
+        executor: Arc::default(),
     };
     Arc::new(Cluster {
         name: "main".into(),
@@ -157,6 +158,8 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        replication_user: None,
+        replication_password: None,
     })
 }
 

@@ -80,6 +80,7 @@ fn config() -> Config {
         port: 5432 + number,
         weight: 100,
         labels: Arc::from([]),
+        executor: Arc::default(),
     };
     let cluster = Cluster {
         name: "main".into(),
@@ -88,6 +89,8 @@ fn config() -> Config {
         control_password: None,
         control_database: "postgres".into(),
         failover: Default::default(),
+        replication_user: None,
+        replication_password: None,
     };
     let database = Arc::new(Database { cluster: "main".into(), ..Database::default() });
     let mut config = Config::default();

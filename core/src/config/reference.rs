@@ -50,10 +50,17 @@ impl Page {
         self.title("Clusters: one [clusters.NAME] for each");
         self.line("\n[clusters.main]");
         self.keys(&sections::CLUSTER.groups[0], Stands::Needed);
+        for group in &sections::CLUSTER.groups[1..] {
+            self.line("");
+            self.comment(&format!("{}.", group.title));
+            self.keys(group, Stands::Optional);
+        }
         self.line("");
         self.comment("The nodes; one line for each is as good: nodes = [{ name = \"n0\", host = \"127.0.0.1\" }].");
         self.line("[[clusters.main.nodes]]");
         self.keys(&sections::NODE.groups[0], Stands::Needed);
+        self.line("");
+        self.comment("And each of the executor's keys above, where a node differs from its cluster.");
 
         self.title("Databases: NAME = {} or [databases.NAME] for each, \"*\" for all other names");
         self.line("\n[databases]\n\"*\" = { cluster = \"main\" }\n\n#[databases.app]");

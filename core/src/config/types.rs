@@ -282,6 +282,10 @@ pub struct Cluster {
     pub control_password: Option<Secret>,
     /// The database that the monitor connects to; default `postgres`.
     pub control_database: String,
+    /// As whom standbys replicate from their primary; `control_user` when absent.
+    pub replication_user: Option<String>,
+    /// Its password.
+    pub replication_password: Option<Secret>,
     /// Who promotes another node when the primary is lost; default nobody.
     pub failover: Failover,
 }
@@ -306,6 +310,69 @@ pub struct Node {
     pub weight: u32,
     /// For policies.
     pub labels: Arc<[(String, String)]>,
+    /// Who acts on its machine.
+    pub executor: Arc<Executor>,
+}
+
+/// Who acts on a node's machine: stops and starts the server, and puts its data right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecutorKind {
+    /// Nobody.
+    #[default]
+    None,
+    /// Commands on the proxy's own machine.
+    Exec,
+    /// Commands on the node's machine, through `ssh`.
+    Ssh,
+    /// The node's own server, told by SQL while it runs.
+    SqlProgram,
+    /// `howdah agent` on the node's machine.
+    Agent,
+}
+
+/// Where an agent listens when nothing is said.
+pub const AGENT_PORT: u16 = 6433;
+
+/// How a node's machine is reached, and where things are there. Paths are the machine's, not ours, unless they
+/// are said to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executor {
+    /// Who acts.
+    pub kind: ExecutorKind,
+    /// The data directory.
+    pub data_dir: Option<String>,
+    /// The directory of PostgreSQL's programs; the search path when absent.
+    pub bin_dir: Option<String>,
+    /// Where a job keeps what it saves; the data directory's name with `.howdah` behind when absent.
+    pub work_dir: Option<String>,
+    /// `postgresql.conf`, when it is not in the data directory.
+    pub config_file: Option<String>,
+    /// What a started server writes to until its own log is open; `howdah.log` in the data directory when absent.
+    pub log_file: Option<String>,
+    /// A password file for programs that connect to other nodes.
+    pub passfile: Option<String>,
+    /// The user of the operating system that commands run as, when we are root.
+    pub run_as: Option<String>,
+    /// Instead of `pg_ctl start`; a program and its arguments.
+    pub start_command: Vec<String>,
+    /// Instead of `pg_ctl stop`.
+    pub stop_command: Vec<String>,
+    /// The ssh program and its options.
+    pub ssh_command: Vec<String>,
+    /// `user@host`; the node's host when absent.
+    pub ssh_target: Option<String>,
+    /// Host and port of the agent; the node's host and the agent's usual port when absent.
+    pub agent_address: Option<String>,
+    /// Our certificate chain for agents, PEM, a file of ours.
+    pub agent_cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub agent_key_file: Option<PathBuf>,
+    /// The authority of agents' certificates.
+    pub agent_ca_file: Option<PathBuf>,
+    /// Keep the log that only this node has before it is rewound or rebuilt.
+    pub keep_diverged: bool,
+    /// Longest time for one job.
+    pub timeout: Duration,
 }
 
 /// One entry of `[databases]`.

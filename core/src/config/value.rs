@@ -242,6 +242,16 @@ impl Words for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
+impl Words for ExecutorKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("exec", Self::Exec),
+        ("ssh", Self::Ssh),
+        ("sql-program", Self::SqlProgram),
+        ("agent", Self::Agent),
+    ];
+}
+
 impl Words for OnFailure {
     const WORDS: &'static [(&'static str, Self)] = &[("built-in", Self::BuiltIn), ("refuse", Self::Refuse)];
 }

@@ -8,6 +8,7 @@ mod catalogs;
 mod changes;
 mod cluster_question;
 mod dial;
+pub mod host;
 mod judge;
 mod knock;
 mod monitor;

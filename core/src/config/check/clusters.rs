@@ -13,10 +13,10 @@ use super::{
         layer::Part,
         path::KeyPath,
         section::{Context, Section},
-        types::{Cluster, Node},
+        types::{Cluster, Executor, Node},
         value::is_name,
     },
-    refuse_name,
+    executor, refuse_name,
 };
 
 /// The most nodes of one cluster.
@@ -43,17 +43,20 @@ pub(super) fn clusters(context: &Context<'_>, table: &Dict) -> BTreeMap<String, 
 }
 
 fn cluster(context: &Context<'_>, name: &str, section: &Section<'_>) -> Cluster {
+    let executor = executor::of_cluster(section);
     Cluster {
         name: name.into(),
-        nodes: nodes(context, section),
+        nodes: nodes(context, section, &executor),
         control_user: section.value("control_user"),
         control_password: section.maybe("control_password"),
         control_database: section.value("control_database"),
         failover: section.value("failover"),
+        replication_user: section.maybe("replication_user"),
+        replication_password: section.maybe("replication_password"),
     }
 }
 
-fn nodes(context: &Context<'_>, section: &Section<'_>) -> Vec<Node> {
+fn nodes(context: &Context<'_>, section: &Section<'_>, executor: &Executor) -> Vec<Node> {
     let items: Vec<Value> = section.needed("nodes").unwrap_or_default();
     let path = section.path.key("nodes");
     if items.is_empty() && section.is_accepted::<Vec<Value>>("nodes") && section.raw("nodes").is_some() {
@@ -71,12 +74,12 @@ fn nodes(context: &Context<'_>, section: &Section<'_>) -> Vec<Node> {
             return None;
         };
         let section = Section::new(context, table.clone(), path, &sections::NODE);
-        Some(node(&section, &mut seen))
+        Some(node(&section, executor, &mut seen))
     });
     nodes.collect()
 }
 
-fn node(section: &Section<'_>, seen: &mut Seen) -> Node {
+fn node(section: &Section<'_>, executor: &Executor, seen: &mut Seen) -> Node {
     let name: Option<String> = section.needed("name");
     let host: Option<String> = section.needed("host");
     let port: u16 = section.value("port");
@@ -101,6 +104,7 @@ fn node(section: &Section<'_>, seen: &mut Seen) -> Node {
         port,
         weight: section.value("weight"),
         labels: section.maybe::<Vec<_>>("labels").unwrap_or_default().into(),
+        executor: Arc::new(executor::of_node(section, executor)),
     }
 }
 

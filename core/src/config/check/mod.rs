@@ -6,6 +6,7 @@
 mod access;
 mod clusters;
 mod databases;
+mod executor;
 mod peers;
 mod plugins;
 mod tls;

@@ -5,7 +5,7 @@ use super::{
         types::{Failover, OnFailure, PoolMode},
         value::words,
     },
-    Group, Key, Kind, TIME, Table, whole,
+    Group, Key, Kind, TIME, Table, executor, whole,
 };
 
 /// The kinds of policies, which are the keys of `[plugins]`.
@@ -19,38 +19,64 @@ pub(in super::super) fn plugin(kind: &str) -> &'static Table {
 /// One `[clusters.NAME]`.
 pub(in super::super) static CLUSTER: Table = Table::new(
     "clusters",
-    &[Group {
-        title: "Cluster",
-        keys: &[
-            Key::needed("nodes", Kind::Nodes, "[]", "The PostgreSQL instances that share one history."),
-            Key::new("control_user", Kind::Word, "postgres", "The monitor and the actions log in as this user."),
-            Key::unset("control_password", Kind::Secret, "", "Its password. When not set, `auth_file` is asked."),
-            Key::new("control_database", Kind::Word, "postgres", "The monitor connects to this database."),
-            Key::new(
-                "failover",
-                Kind::Choice(words::<Failover>),
-                "off",
-                "Who promotes another node when the primary is lost. off: nobody; what needs a primary fails after five \
-                 seconds without one. external: an operator or another program; clients wait for the new primary up to \
-                 `failover_hold_timeout`, and sessions outlive the loss of their servers.",
-            ),
-        ],
-    }],
+    &[
+        Group {
+            title: "Cluster",
+            keys: &[
+                Key::needed("nodes", Kind::Nodes, "[]", "The PostgreSQL instances that share one history."),
+                Key::new("control_user", Kind::Word, "postgres", "The monitor and the actions log in as this user."),
+                Key::unset("control_password", Kind::Secret, "", "Its password. When not set, `auth_file` is asked."),
+                Key::new("control_database", Kind::Word, "postgres", "The monitor connects to this database."),
+                Key::unset(
+                    "replication_user",
+                    Kind::Word,
+                    "replicator",
+                    "Standbys replicate from their primary as this user. When not set, as `control_user`.",
+                ),
+                Key::unset(
+                    "replication_password",
+                    Kind::Secret,
+                    "",
+                    "Its password. When not set, the machines of the nodes know it by `passfile`.",
+                ),
+                Key::new(
+                    "failover",
+                    Kind::Choice(words::<Failover>),
+                    "off",
+                    "Who promotes another node when the primary is lost. off: nobody; what needs a primary fails after \
+                     five seconds without one. external: an operator or another program; clients wait for the new \
+                     primary up to `failover_hold_timeout`, and sessions outlive the loss of their servers.",
+                ),
+            ],
+        },
+        Group {
+            title: "Executor: who acts on the machines of the nodes, and where things are there",
+            keys: &executor::KEYS,
+        },
+    ],
 );
 
 /// One node of a cluster.
 pub(in super::super) static NODE: Table = Table::new(
     "clusters",
-    &[Group {
-        title: "Node",
-        keys: &[
-            Key::needed("name", Kind::Name, "n0", "Unique in its cluster; log lines, metrics and commands use it."),
-            Key::needed("host", Kind::Word, "127.0.0.1", "A host name, an address, or a directory for a unix socket."),
-            Key::new("port", whole(1, 65535), "5432", "The port, also the unix socket's number."),
-            Key::new("weight", whole(0, 1000), "100", "Share of reads relative to the other nodes; 0 takes none."),
-            Key::unset("labels", Kind::Labels, "{}", "Words for policies, for example { zone = \"a\" }."),
-        ],
-    }],
+    &[
+        Group {
+            title: "Node",
+            keys: &[
+                Key::needed("name", Kind::Name, "n0", "Unique in its cluster; log lines, metrics and commands use it."),
+                Key::needed(
+                    "host",
+                    Kind::Word,
+                    "127.0.0.1",
+                    "A host name, an address, or a directory for a unix socket.",
+                ),
+                Key::new("port", whole(1, 65535), "5432", "The port, also the unix socket's number."),
+                Key::new("weight", whole(0, 1000), "100", "Share of reads relative to the other nodes; 0 takes none."),
+                Key::unset("labels", Kind::Labels, "{}", "Words for policies, for example { zone = \"a\" }."),
+            ],
+        },
+        Group { title: "Executor, where it differs from the cluster's", keys: &executor::KEYS },
+    ],
 );
 
 /// One entry of `[databases]`.

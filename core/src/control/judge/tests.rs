@@ -16,7 +16,7 @@ fn timings() -> Timings {
 }
 
 fn node(name: &str, port: u16) -> Node {
-    Node { name: name.into(), host: "127.0.0.1".into(), port, weight: 100, labels: [].into() }
+    Node { name: name.into(), host: "127.0.0.1".into(), port, weight: 100, labels: [].into(), executor: Arc::default() }
 }
 
 fn primary(timeline: u32, flushed: u64) -> Sample {

@@ -151,6 +151,7 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         port: 5432,
         weight: 100,
         labels: [].into(),
+        executor: Arc::default(),
     };
     Arc::new(Cluster {
         name: "main".into(),
@@ -159,6 +160,8 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         control_password: None,
         control_database: "postgres".into(),
         failover: Default::default(),
+        replication_user: None,
+        replication_password: None,
     })
 }
 

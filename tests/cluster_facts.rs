@@ -135,6 +135,7 @@ fn configured(postgres: &PgCluster) -> Cluster {
         control_password: None,
         control_database: "postgres".into(),
         failover: Default::default(),
+        healing: Default::default(),
         replication_user: None,
         replication_password: None,
     }

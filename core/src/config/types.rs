@@ -1,5 +1,6 @@
 //! The checked configuration. Where PgBouncer has the concept, the field has PgBouncer's name.
 
+use super::healing::Healing;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::hba::{Hba, Method};
@@ -41,6 +42,8 @@ pub enum Failover {
     Off,
     /// Somebody else: an operator, another program.
     External,
+    /// We do.
+    Automatic,
 }
 
 /// What a client is told of a COMMIT whose server was lost before it answered.
@@ -143,6 +146,8 @@ pub struct Config {
     pub worker_scheduling: Scheduling,
     pub metrics_listen: Option<SocketAddr>,
     pub pidfile: Option<PathBuf>,
+    /// What has to outlive the proxy is kept in this folder.
+    pub state_dir: PathBuf,
 
     /// This proxy's number among its peers, 0 for none.
     pub peer_id: u16,
@@ -288,6 +293,8 @@ pub struct Cluster {
     pub replication_password: Option<Secret>,
     /// Who promotes another node when the primary is lost; default nobody.
     pub failover: Failover,
+    /// How, if we do.
+    pub healing: Healing,
 }
 
 impl Cluster {

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use figment::value::{Num, Value};
 
 use super::{
+    healing::{AutoRejoin, SynchronousMode},
     keys::{Bare, Kind},
     secret::Secret,
     types::*,
@@ -41,7 +42,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u16, u32, usize);
+whole_numbers!(u16, u32, u64, usize);
 
 fn whole(value: &Value, kind: &Kind) -> Option<u64> {
     let number = match (kind, value) {
@@ -199,7 +200,17 @@ impl Words for ServerPin {
 }
 
 impl Words for Failover {
-    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("external", Self::External)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("external", Self::External), ("automatic", Self::Automatic)];
+}
+
+impl Words for SynchronousMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("on", Self::On), ("strict", Self::Strict)];
+}
+
+impl Words for AutoRejoin {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("follow", Self::Follow), ("repair", Self::Repair)];
 }
 
 impl Words for CommitOutcome {

@@ -16,6 +16,7 @@ mod observation;
 mod probe;
 mod question;
 mod sights;
+mod steward;
 mod task;
 
 pub use catalogs::{CATALOGS_MAX, Catalogs};
@@ -23,3 +24,4 @@ pub use dial::{ControlLogin, Dial, Link, Network};
 pub use judge::NoSuchNode;
 pub use monitor::{Monitor, MonitorHandle, MonitorSpec};
 pub use observation::{Failure, FailureKind, Timings};
+pub use steward::{Hosts, LogError, PolicySource, RunsJobs, StewardHandle, StewardSpec};

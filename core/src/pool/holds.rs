@@ -168,6 +168,7 @@ mod tests {
             control_password: None,
             control_database: "postgres".into(),
             failover: Default::default(),
+            healing: Default::default(),
             replication_user: None,
             replication_password: None,
         };

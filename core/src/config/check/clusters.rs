@@ -9,6 +9,7 @@ use figment::value::{Dict, Value};
 
 use super::{
     super::{
+        healing::Healing,
         keys::{Kind, sections},
         layer::Part,
         path::KeyPath,
@@ -51,8 +52,25 @@ fn cluster(context: &Context<'_>, name: &str, section: &Section<'_>) -> Cluster 
         control_password: section.maybe("control_password"),
         control_database: section.value("control_database"),
         failover: section.value("failover"),
+        healing: healing(section),
         replication_user: section.maybe("replication_user"),
         replication_password: section.maybe("replication_password"),
+    }
+}
+
+fn healing(section: &Section<'_>) -> Healing {
+    Healing {
+        synchronous_mode: section.value("synchronous_mode"),
+        auto_rejoin: section.value("auto_rejoin"),
+        replication_slots: section.value("replication_slots"),
+        crash_grace: section.value("crash_grace"),
+        hang_timeout: section.value("hang_timeout"),
+        failover_interval: section.value("failover_interval"),
+        maximum_lag_on_failover: section.value("maximum_lag_on_failover"),
+        drain_timeout: section.value("drain_timeout"),
+        fence_timeout: section.value("fence_timeout"),
+        sync_stall_timeout: section.value("sync_stall_timeout"),
+        sync_restore_after: section.value("sync_restore_after"),
     }
 }
 

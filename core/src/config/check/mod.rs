@@ -68,6 +68,7 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         worker_scheduling: top.value("worker_scheduling"),
         metrics_listen: top.maybe("metrics_listen"),
         pidfile: top.file("pidfile"),
+        state_dir: top.file("state_dir").unwrap_or_default(),
 
         peer_id: top.maybe("peer_id").unwrap_or(0),
 

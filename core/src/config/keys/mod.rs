@@ -2,10 +2,11 @@
 //!
 //! Reading, defaults, `SHOW CONFIG`, the reference and the suggestions for unknown keys all come from
 //! here, therefore they cannot disagree. [`proxy`] has the keys at the top of the file, [`sections`]
-//! those of its tables, [`executor`] those that clusters and their nodes share, [`elsewhere`] names that PgBouncer knows and we do not.
+//! those of its tables, [`executor`] those that clusters and their nodes share, [`healing`] those of failover, [`elsewhere`] names that PgBouncer knows and we do not.
 
 pub(super) mod elsewhere;
 pub(super) mod executor;
+pub(super) mod healing;
 pub(super) mod proxy;
 pub(super) mod sections;
 

@@ -485,6 +485,15 @@ const PROGRAM: &[Key] = &[
     .restart(),
     Key::new("config_watch", Kind::Flag, "false", "Watch this file and those it names, and reload when one changes.")
         .shown(|c| flag(c.config_watch)),
+    Key::new(
+        "state_dir",
+        Kind::File,
+        "howdah-state",
+        "What has to outlive the proxy is kept in this folder: the operation logs of clusters whose `failover` is \
+         automatic. Each proxy needs its own.",
+    )
+    .shown(|c| c.state_dir.display().to_string())
+    .restart(),
     Key::unset("pidfile", Kind::File, "/run/howdah.pid", "Write the process id to this file.")
         .shown(|c| path(&c.pidfile))
         .restart(),

@@ -2,10 +2,10 @@
 
 use super::{
     super::{
-        types::{Failover, OnFailure, PoolMode},
+        types::{OnFailure, PoolMode},
         value::words,
     },
-    Group, Key, Kind, TIME, Table, executor, whole,
+    Group, Key, Kind, TIME, Table, executor, healing, whole,
 };
 
 /// The kinds of policies, which are the keys of `[plugins]`.
@@ -39,16 +39,9 @@ pub(in super::super) static CLUSTER: Table = Table::new(
                     "",
                     "Its password. When not set, the machines of the nodes know it by `passfile`.",
                 ),
-                Key::new(
-                    "failover",
-                    Kind::Choice(words::<Failover>),
-                    "off",
-                    "Who promotes another node when the primary is lost. off: nobody; what needs a primary fails after \
-                     five seconds without one. external: an operator or another program; clients wait for the new \
-                     primary up to `failover_hold_timeout`, and sessions outlive the loss of their servers.",
-                ),
             ],
         },
+        Group { title: "When the primary is lost", keys: &healing::KEYS },
         Group {
             title: "Executor: who acts on the machines of the nodes, and where things are there",
             keys: &executor::KEYS,

@@ -160,6 +160,7 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         control_password: None,
         control_database: "postgres".into(),
         failover: Default::default(),
+        healing: Default::default(),
         replication_user: None,
         replication_password: None,
     })

@@ -23,6 +23,7 @@ fn config() -> Config {
         control_password: None,
         control_database: "postgres".into(),
         failover: Default::default(),
+        healing: Default::default(),
         replication_user: None,
         replication_password: None,
     };

@@ -1,0 +1,256 @@
+//! Who carries out effects: over a node's [`Voice`], on its machine, or on the traffic of this proxy.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    effects,
+    follow::Follower,
+    voice::{Turn, Voice, VoiceError},
+};
+use crate::{
+    cluster::action::{Effect, Finding, Outcome, Task},
+    config::types::{Cluster, Node},
+    control::{
+        host::{
+            error::HostError,
+            job::{Job, Password, Rebuild, Rewind, Source, Step, StopMode, Upstream, Warrant},
+            state::NodeState,
+        },
+        monitor::MonitorHandle,
+    },
+    facts::Traffic,
+};
+
+/// How often the traffic of a node is looked at while it ends.
+const DRAIN_LOOK: Duration = Duration::from_millis(2);
+
+/// Carries out jobs on the machines of a cluster's nodes, by name.
+pub type Hosts = Arc<dyn RunsJobs>;
+
+/// What runs jobs on machines.
+pub trait RunsJobs: Send + Sync {
+    /// Carries out a job on the machine of a node.
+    fn run(
+        &self,
+        cluster: &Cluster,
+        node: &Node,
+        job: Job,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<NodeState, HostError>> + Send>>;
+}
+
+pub(super) struct Hands {
+    cluster: Mutex<Arc<Cluster>>,
+    monitor: Arc<MonitorHandle>,
+    traffic: Arc<dyn Traffic>,
+    hosts: Hosts,
+    voices: Mutex<HashMap<Arc<str>, Arc<Voice>>>,
+}
+
+impl Hands {
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        monitor: Arc<MonitorHandle>,
+        traffic: Arc<dyn Traffic>,
+        hosts: Hosts,
+    ) -> Self {
+        Self { cluster: Mutex::new(Arc::clone(cluster)), monitor, traffic, hosts, voices: Mutex::default() }
+    }
+
+    /// Another configuration of the cluster.
+    pub(super) fn reconfigure(&self, cluster: &Arc<Cluster>) {
+        *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(cluster);
+    }
+
+    fn cluster(&self) -> Arc<Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Carries out one effect; says how it ended.
+    pub(super) async fn carry_out(self: Arc<Self>, task: Task, warrant: Warrant) -> Outcome {
+        let until = Instant::now() + task.within;
+        match &task.effect {
+            Effect::CloseServers => {
+                self.traffic.close_servers(&self.cluster().name, &task.node);
+                Outcome::Done(Finding::Nothing)
+            }
+            Effect::Drain => self.drain(&task, until).await,
+            Effect::Stop
+            | Effect::Start
+            | Effect::Arm { .. }
+            | Effect::Disarm
+            | Effect::Rewind { .. }
+            | Effect::Rebuild { .. } => self.on_the_machine(&task, warrant).await,
+            _ => match self.over_sql(&task, until).await {
+                Ok(finding) => Outcome::Done(finding),
+                Err(VoiceError::Refused(why) | VoiceError::NotEntered(why)) => Outcome::Failed(why),
+                Err(VoiceError::Lost(why)) => Outcome::Unknown(why),
+            },
+        }
+    }
+
+    async fn over_sql(&self, task: &Task, until: Instant) -> Result<Finding, VoiceError> {
+        let voice = self.voice(&task.node)?;
+        let mut turn = voice.turn(task.term, until).await?;
+        if let Some(outcome) = effects::carry_out(&mut turn, &task.effect).await {
+            return outcome;
+        }
+        match &task.effect {
+            Effect::Reattach { upstream, slot } => {
+                let follower = self.follower(&task.node, upstream, slot.clone())?;
+                effects::attach(&mut turn, &follower).await
+            }
+            Effect::FastForward { upstream, until } => {
+                let follower = self.follower(&task.node, upstream, None)?;
+                effects::fast_forward(&mut turn, &follower, *until).await
+            }
+            Effect::RecordFork => self.record_fork(&mut turn).await,
+            Effect::Repoint { upstream, slot, create_slot } => {
+                let follower = self.follower(&task.node, upstream, slot.clone())?;
+                let voice = self.voice(upstream)?;
+                // One turn at a time: the upstream's is given back before the standby is waited for.
+                let timeline = {
+                    let mut above = voice.turn(task.term, until).await?;
+                    effects::receive_at(&mut above, &follower, *create_slot).await?
+                };
+                effects::repoint(&mut turn, &follower, timeline).await
+            }
+            Effect::DropSlots => effects::drop_slots(&mut turn, &self.slots()).await,
+            other => Err(VoiceError::Refused(format!("{} is not done over SQL", other.word()))),
+        }
+    }
+
+    async fn record_fork(&self, turn: &mut Turn<'_>) -> Result<Finding, VoiceError> {
+        let timeline = effects::timeline(turn).await?;
+        let fork = effects::fork_of(turn, timeline).await?;
+        effects::record_fork(turn, fork).await
+    }
+
+    /// Waits until nobody is in a transaction at the node.
+    async fn drain(&self, task: &Task, until: Instant) -> Outcome {
+        let cluster = self.cluster().name.clone();
+        loop {
+            let left = self.traffic.in_transaction(&cluster, &task.node);
+            if left == 0 {
+                return Outcome::Done(Finding::Nothing);
+            }
+            if Instant::now() >= until {
+                return Outcome::Failed(format!("{left} clients are still in a transaction"));
+            }
+            sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// A job on the node's machine.
+    async fn on_the_machine(&self, task: &Task, warrant: Warrant) -> Outcome {
+        let cluster = self.cluster();
+        let Some(node) = cluster.nodes.iter().find(|node| *node.name == *task.node) else {
+            return Outcome::Failed(format!("no node is named {}", task.node));
+        };
+        let steps = match self.steps(&cluster, task, warrant) {
+            Ok(steps) => steps,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        let job = Job { op: format!("op-{}", task.operation), epoch: task.term, steps, limit: task.within };
+        match timeout(task.within, self.hosts.run(&cluster, node, job)).await {
+            Ok(Ok(_)) => Outcome::Done(Finding::Nothing),
+            Ok(Err(error)) => Outcome::Failed(in_words(&error)),
+            Err(_) => Outcome::Unknown("it did not end in time".to_owned()),
+        }
+    }
+
+    fn steps(&self, cluster: &Cluster, task: &Task, warrant: Warrant) -> Result<Vec<Step>, VoiceError> {
+        let follow = |upstream: &str, slot: &Option<String>| {
+            let source = source(cluster, upstream)?;
+            Ok(Step::Follow(Upstream { source, name: task.node.to_string(), slot: slot.clone() }))
+        };
+        Ok(match &task.effect {
+            Effect::Stop => vec![Step::Stop(StopMode::Fast)],
+            Effect::Start => vec![Step::Start(warrant)],
+            Effect::Arm { upstream, slot } => vec![follow(upstream, slot)?],
+            Effect::Rewind { source: from, upstream, slot } => vec![
+                Step::Stop(StopMode::Fast),
+                Step::Rewind(Rewind { source: source(cluster, from)?, keep: None }),
+                follow(upstream, slot)?,
+            ],
+            Effect::Rebuild { source: from, upstream, slot, max_rate_kib } => vec![
+                Step::Stop(StopMode::Fast),
+                Step::Rebuild(Rebuild {
+                    source: source(cluster, from)?,
+                    slot: slot.clone(),
+                    max_rate_kib: *max_rate_kib,
+                    keep: None,
+                }),
+                follow(upstream, slot)?,
+            ],
+            other => return Err(VoiceError::Refused(format!("{} is not done on a machine", other.word()))),
+        })
+    }
+
+    /// A sign of life on the primary; on others only the session is kept.
+    pub(super) async fn beat(&self, node: &str, term: u64, is_primary: bool, within: Duration) {
+        let Ok(voice) = self.voice(node) else { return };
+        let Ok(mut turn) = voice.turn(term, Instant::now() + within).await else { return };
+        let beaten = if is_primary { effects::heartbeat(&mut turn, term).await } else { turn.ready().await };
+        if let Err(error) = beaten {
+            tracing::debug!(node, "no sign of life: {error}");
+        }
+    }
+
+    fn voice(&self, node: &str) -> Result<Arc<Voice>, VoiceError> {
+        let target = self.monitor.target(node);
+        let target = target.ok_or_else(|| VoiceError::Refused(format!("no node is named {node}")))?;
+        let mut voices = self.voices.lock().unwrap_or_else(PoisonError::into_inner);
+        let voice = match voices.get(node) {
+            Some(voice) => {
+                voice.aim(target);
+                voice
+            }
+            None => voices.entry(node.into()).or_insert_with(|| Arc::new(Voice::new(target))),
+        };
+        Ok(Arc::clone(voice))
+    }
+
+    fn follower(&self, node: &str, upstream: &str, slot: Option<String>) -> Result<Follower, VoiceError> {
+        Ok(Follower::new(node, &source(&self.cluster(), upstream)?, slot))
+    }
+
+    /// The slots of all nodes.
+    fn slots(&self) -> Vec<String> {
+        super::settings::of(&self.cluster()).nodes.into_iter().filter_map(|node| node.slot).collect()
+    }
+}
+
+/// How others reach that node to replicate from it.
+fn source(cluster: &Cluster, node: &str) -> Result<Source, VoiceError> {
+    let found = cluster.nodes.iter().find(|other| *other.name == *node);
+    let found = found.ok_or_else(|| VoiceError::Refused(format!("no node is named {node}")))?;
+    let password = match &cluster.replication_user {
+        Some(_) => cluster.replication_password.as_deref(),
+        None => cluster.replication_password.as_deref().or(cluster.control_password.as_deref()),
+    };
+    Ok(Source {
+        host: found.host.to_string(),
+        port: found.port,
+        user: cluster.replication_user.clone().unwrap_or_else(|| cluster.control_user.clone()),
+        database: cluster.control_database.clone(),
+        password: password.map(|password| Password(password.to_owned())),
+        sslmode: None,
+    })
+}
+
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}

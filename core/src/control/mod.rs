@@ -2,7 +2,8 @@
 //!
 //! [`monitor`] keeps one [`probe`] at each node ([`knock`] helps it in doubt), has the [`judge`] turn their observations into
 //! facts, and publishes them; [`catalogs`] keeps what only the databases know of names in
-//! statements. Sessions never wait for anything here: they read the newest that is known.
+//! statements. Sessions never wait for anything here: they read the newest that is known. [`host`] acts on nodes'
+//! machines, [`rejoin`] brings a node back with it.
 
 mod catalogs;
 mod changes;
@@ -15,6 +16,7 @@ mod monitor;
 mod observation;
 mod probe;
 mod question;
+pub mod rejoin;
 mod sights;
 mod steward;
 mod task;

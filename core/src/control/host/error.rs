@@ -39,6 +39,12 @@ pub enum HostError {
         /// Do what.
         what: &'static str,
     },
+    /// Commands would run as root.
+    #[error("PostgreSQL's programs refuse to run as root: set `run_as` for {node}")]
+    Root {
+        /// The node.
+        node: String,
+    },
     /// The job makes no sense.
     #[error("the job was refused")]
     Unfit(#[from] Unfit),

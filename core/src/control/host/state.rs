@@ -13,11 +13,13 @@ pub struct NodeState {
     pub standby_signal: bool,
     /// An earlier rewind or rebuild did not come to its end; what is there must not be started.
     pub unfinished: bool,
-    /// The newest timeline that it knows a history of.
-    pub newest_history: Option<u32>,
+    /// A copy of another node that has not been started yet: what the control file says of it is the other's.
+    pub copy: bool,
+    /// The newest timeline that its log is on; looked for when the server is down.
+    pub newest_timeline: Option<u32>,
     /// What `pg_controldata` says; `None` where there are no data.
     pub control: Option<ControlData>,
-    /// Where the last whole record of its log begins; looked for when the server is down.
+    /// Where the last whole record of its log begins; looked for when the server is down, too.
     pub last_record: Option<u64>,
 }
 
@@ -45,7 +47,7 @@ pub struct ControlData {
 impl NodeState {
     /// The timeline that the node is on, as far as its files tell.
     pub fn timeline(&self) -> Option<u32> {
-        self.control.as_ref().map(|control| control.timeline).max(self.newest_history)
+        self.control.as_ref().map(|control| control.timeline).max(self.newest_timeline)
     }
 
     /// Where its last record begins.

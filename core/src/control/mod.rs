@@ -26,4 +26,4 @@ pub use dial::{ControlLogin, Dial, Link, Network};
 pub use judge::NoSuchNode;
 pub use monitor::{Monitor, MonitorHandle, MonitorSpec};
 pub use observation::{Failure, FailureKind, Timings};
-pub use steward::{Hosts, LogError, PolicySource, RunsJobs, StewardHandle, StewardSpec};
+pub use steward::{LogError, PolicySource, StewardHandle, StewardSpec};

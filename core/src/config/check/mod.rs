@@ -23,7 +23,7 @@ use super::{
     layer::Part,
     path::KeyPath,
     section::{Context, Section},
-    types::{Config, Plugins},
+    types::{Config, Failover, Plugins},
 };
 
 /// The whole configuration. It is good for nothing when the context has problems afterwards.
@@ -49,6 +49,9 @@ pub(super) fn config(context: &Context<'_>) -> Config {
     config.users = table("users").map_or_else(BTreeMap::new, |users| databases::users(context, &users));
     config.peers = table("peers").map_or_else(BTreeMap::new, |peers| peers::peers(context, &top, &peers, &config));
     config.plugins = table("plugins").map_or_else(Plugins::default, |plugins| plugins::plugins(context, &plugins));
+    if config.clusters.values().any(|cluster| cluster.failover == Failover::Automatic) {
+        plugins::for_healing(&mut config.plugins);
+    }
     config
 }
 

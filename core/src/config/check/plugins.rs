@@ -33,6 +33,20 @@ pub(super) fn plugins(context: &Context<'_>, table: &Dict) -> Plugins {
     }
 }
 
+/// Who heals a cluster needs policies: where none is named, the embedded ones.
+pub(super) fn for_healing(plugins: &mut Plugins) {
+    let builtin = |name: &str| Plugin {
+        component: ComponentSource::Builtin(name.to_owned()),
+        sha256: None,
+        settings: serde_json::json!({}),
+        grants: Vec::new(),
+        on_failure: OnFailure::default(),
+    };
+    plugins.failover.get_or_insert_with(|| builtin("failover"));
+    plugins.follow_primary.get_or_insert_with(|| builtin("follow-primary"));
+    plugins.sync_set.get_or_insert_with(|| builtin("sync-set"));
+}
+
 fn plugin(context: &Context<'_>, path: &KeyPath, kind: &str, value: &Value) -> Option<Plugin> {
     let table = context.table(path, kind, value)?;
     let keys = sections::plugin(kind);

@@ -15,14 +15,15 @@ use super::{
 };
 use crate::{
     cluster::action::{Effect, Finding, Outcome, Task},
-    config::types::{Cluster, Node},
+    config::types::Cluster,
     control::{
+        dial::ControlLogin,
         host::{
-            error::HostError,
-            job::{Job, Password, Rebuild, Rewind, Source, Step, StopMode, Upstream, Warrant},
-            state::NodeState,
+            Executor, Host,
+            job::{Job, Password, Source, Step, StopMode, Upstream, Warrant},
         },
         monitor::MonitorHandle,
+        rejoin::{self, Rejoin},
     },
     facts::Traffic,
 };
@@ -30,25 +31,17 @@ use crate::{
 /// How often the traffic of a node is looked at while it ends.
 const DRAIN_LOOK: Duration = Duration::from_millis(2);
 
-/// Carries out jobs on the machines of a cluster's nodes, by name.
-pub type Hosts = Arc<dyn RunsJobs>;
+/// Limit of a connect on the way to a machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What runs jobs on machines.
-pub trait RunsJobs: Send + Sync {
-    /// Carries out a job on the machine of a node.
-    fn run(
-        &self,
-        cluster: &Cluster,
-        node: &Node,
-        job: Job,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<NodeState, HostError>> + Send>>;
-}
+/// How long a node that comes back has, once it runs, until it streams.
+const STREAMING_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct Hands {
     cluster: Mutex<Arc<Cluster>>,
     monitor: Arc<MonitorHandle>,
     traffic: Arc<dyn Traffic>,
-    hosts: Hosts,
+    login: Mutex<ControlLogin>,
     voices: Mutex<HashMap<Arc<str>, Arc<Voice>>>,
 }
 
@@ -57,14 +50,20 @@ impl Hands {
         cluster: &Arc<Cluster>,
         monitor: Arc<MonitorHandle>,
         traffic: Arc<dyn Traffic>,
-        hosts: Hosts,
+        login: ControlLogin,
     ) -> Self {
-        Self { cluster: Mutex::new(Arc::clone(cluster)), monitor, traffic, hosts, voices: Mutex::default() }
+        let (cluster, login) = (Mutex::new(Arc::clone(cluster)), Mutex::new(login));
+        Self { cluster, monitor, traffic, login, voices: Mutex::default() }
     }
 
     /// Another configuration of the cluster.
-    pub(super) fn reconfigure(&self, cluster: &Arc<Cluster>) {
+    pub(super) fn reconfigure(&self, cluster: &Arc<Cluster>, login: ControlLogin) {
         *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(cluster);
+        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = login;
+    }
+
+    fn login(&self) -> ControlLogin {
+        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn cluster(&self) -> Arc<Cluster> {
@@ -146,48 +145,61 @@ impl Hands {
         }
     }
 
-    /// A job on the node's machine.
+    /// Something on the node's machine.
     async fn on_the_machine(&self, task: &Task, warrant: Warrant) -> Outcome {
-        let cluster = self.cluster();
-        let Some(node) = cluster.nodes.iter().find(|node| *node.name == *task.node) else {
-            return Outcome::Failed(format!("no node is named {}", task.node));
-        };
-        let steps = match self.steps(&cluster, task, warrant) {
-            Ok(steps) => steps,
-            Err(error) => return Outcome::Failed(error.to_string()),
-        };
-        let job = Job { op: format!("op-{}", task.operation), epoch: task.term, steps, limit: task.within };
-        match timeout(task.within, self.hosts.run(&cluster, node, job)).await {
-            Ok(Ok(_)) => Outcome::Done(Finding::Nothing),
-            Ok(Err(error)) => Outcome::Failed(in_words(&error)),
+        match timeout(task.within, self.with_the_executor(task, warrant)).await {
+            Ok(Ok(())) => Outcome::Done(Finding::Nothing),
+            Ok(Err(why)) => Outcome::Failed(why),
             Err(_) => Outcome::Unknown("it did not end in time".to_owned()),
         }
     }
 
-    fn steps(&self, cluster: &Cluster, task: &Task, warrant: Warrant) -> Result<Vec<Step>, VoiceError> {
-        let follow = |upstream: &str, slot: &Option<String>| {
-            let source = source(cluster, upstream)?;
-            Ok(Step::Follow(Upstream { source, name: task.node.to_string(), slot: slot.clone() }))
+    async fn with_the_executor(&self, task: &Task, warrant: Warrant) -> Result<(), String> {
+        let (cluster, login) = (self.cluster(), self.login());
+        let find = |name: &str| {
+            let found = cluster.nodes.iter().find(|node| *node.name == *name);
+            found.ok_or_else(|| format!("no node is named {name}"))
         };
-        Ok(match &task.effect {
-            Effect::Stop => vec![Step::Stop(StopMode::Fast)],
-            Effect::Start => vec![Step::Start(warrant)],
-            Effect::Arm { upstream, slot } => vec![follow(upstream, slot)?],
-            Effect::Rewind { source: from, upstream, slot } => vec![
-                Step::Stop(StopMode::Fast),
-                Step::Rewind(Rewind { source: source(cluster, from)?, keep: None }),
-                follow(upstream, slot)?,
-            ],
-            Effect::Rebuild { source: from, upstream, slot, max_rate_kib } => vec![
-                Step::Stop(StopMode::Fast),
-                Step::Rebuild(Rebuild {
-                    source: source(cluster, from)?,
-                    slot: slot.clone(),
-                    max_rate_kib: *max_rate_kib,
-                    keep: None,
-                }),
-                follow(upstream, slot)?,
-            ],
+        let node = find(&task.node)?;
+        let executor = Executor::of(&cluster, node, &login, CONNECT_TIMEOUT).map_err(|error| in_words(&error))?;
+        let op = format!("op-{}", task.operation);
+        let mut hear = |line: &str| tracing::info!(node = &*task.node, op, "{line}");
+        let (source, slot, order, max_rate_kib) = match &task.effect {
+            Effect::Rewind { source, slot, .. } => (source, slot, rejoin::Order::Rejoin, None),
+            Effect::Rebuild { source, slot, max_rate_kib, .. } => (source, slot, rejoin::Order::Reinit, *max_rate_kib),
+            effect => {
+                let step = self.step(&cluster, task, effect, warrant).map_err(|error| error.to_string())?;
+                let job = Job { op: op.clone(), epoch: task.term, steps: vec![step], limit: task.within };
+                let done = executor.carry_out(&job, &mut hear).await;
+                return done.map(drop).map_err(|error| in_words(&error));
+            }
+        };
+        let back = Rejoin {
+            cluster: &cluster,
+            node,
+            primary: find(source)?,
+            login: &login,
+            host: &executor,
+            op: op.clone(),
+            epoch: task.term,
+            slot: slot.clone(),
+            order,
+            max_rate_kib,
+            connect_timeout: CONNECT_TIMEOUT,
+            streaming_timeout: STREAMING_TIMEOUT,
+        };
+        back.run(&mut hear).await.map(drop).map_err(|error| in_words(&error))
+    }
+
+    fn step(&self, cluster: &Cluster, task: &Task, effect: &Effect, warrant: Warrant) -> Result<Step, VoiceError> {
+        Ok(match effect {
+            Effect::Stop => Step::Stop(StopMode::Fast),
+            Effect::Start => Step::Start(warrant),
+            Effect::Arm { upstream, slot } => Step::Follow(Upstream {
+                source: source(cluster, upstream)?,
+                name: task.node.to_string(),
+                slot: slot.clone(),
+            }),
             other => return Err(VoiceError::Refused(format!("{} is not done on a machine", other.word()))),
         })
     }

@@ -27,12 +27,9 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+pub use self::log::LogError;
 use self::{hands::Hands, log::OperationLog, publish::Publisher};
-pub use self::{
-    hands::{Hosts, RunsJobs},
-    log::LogError,
-};
-use super::{host::job::Warrant, monitor::MonitorHandle, task::Task};
+use super::{dial::ControlLogin, host::Warrant, monitor::MonitorHandle, task::Task};
 use crate::{
     cluster::{
         action::{Action, Ask, Event, Order, QuestionId, TaskId, Ticket},
@@ -83,8 +80,8 @@ pub struct StewardSpec {
     pub traffic: Arc<dyn Traffic>,
     /// Who decides what there is to decide.
     pub policies: Arc<dyn PolicySource>,
-    /// The nodes' machines.
-    pub hosts: Hosts,
+    /// How nodes are entered.
+    pub login: ControlLogin,
 }
 
 /// A running steward. It ends when this is dropped; what was begun goes on with the next that reads the log.
@@ -97,7 +94,7 @@ pub struct StewardHandle {
 enum Message {
     Ordered(Ordered),
     Happened(Event),
-    Reconfigured(Arc<Cluster>),
+    Reconfigured(Arc<Cluster>, Box<ControlLogin>),
     LogBack,
 }
 
@@ -121,9 +118,9 @@ impl StewardHandle {
     }
 
     /// Another configuration of the same cluster.
-    pub fn update(&self, cluster: Arc<Cluster>) {
+    pub fn update(&self, cluster: Arc<Cluster>, login: ControlLogin) {
         let messages = self.messages.clone();
-        tokio::spawn(async move { messages.send(Message::Reconfigured(cluster)).await });
+        tokio::spawn(async move { messages.send(Message::Reconfigured(cluster, Box::new(login))).await });
     }
 }
 
@@ -147,7 +144,7 @@ struct Steward {
 
 impl Steward {
     fn new(spec: StewardSpec, log: OperationLog, record: Option<Record>, messages: mpsc::Sender<Message>) -> Self {
-        let StewardSpec { cluster, monitor, status, traffic, policies, hosts, .. } = spec;
+        let StewardSpec { cluster, monitor, status, traffic, policies, login, .. } = spec;
         let drained: Vec<_> = record.iter().flat_map(|record| &record.drained).cloned().collect();
         for node in &drained {
             // It was taken out before the proxy was started anew.
@@ -159,7 +156,7 @@ impl Steward {
             unwritten: None,
             began: Instant::now(),
             messages,
-            hands: Arc::new(Hands::new(&cluster, Arc::clone(&monitor), Arc::clone(&traffic), hosts)),
+            hands: Arc::new(Hands::new(&cluster, Arc::clone(&monitor), traffic, login)),
             publisher: Publisher::new(cluster.name.clone(), Arc::clone(&monitor), status),
             monitor,
             policies,
@@ -210,8 +207,8 @@ impl Steward {
                 self.answers.insert(ticket, answer);
                 Some(Event::Ordered(ticket, order))
             }
-            Message::Reconfigured(cluster) => {
-                self.hands.reconfigure(&cluster);
+            Message::Reconfigured(cluster, login) => {
+                self.hands.reconfigure(&cluster, *login);
                 Some(Event::Reconfigured(settings::of(&cluster)))
             }
             Message::LogBack => {

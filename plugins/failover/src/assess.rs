@@ -57,7 +57,7 @@ pub fn assess(settings: &Settings, cluster: &Cluster) -> Verdict {
         return verdict;
     }
     if let Some(remaining) = too_soon(settings, cluster) {
-        let why = format!("the last promotion was less than {:?} ago; {reason}", time(settings.min_interval.0));
+        let why = format!("the last promotion was less than {} ago; {reason}", time(settings.min_interval.0));
         return Verdict::Wait((remaining, why));
     }
     match elect(settings, cluster, Trigger::Automatic, None) {
@@ -78,10 +78,10 @@ fn opinion(settings: &Settings, report: &NodeReport) -> Opinion {
         Reachability::Misconfigured(why) => return Opinion::None(why.clone()),
         Reachability::Refused => (often, "it refuses connections".to_owned()),
         Reachability::TimedOut => {
-            (often && report.lasting >= settings.hang_timeout.0, format!("it has not answered for {lasting:?}"))
+            (often && report.lasting >= settings.hang_timeout.0, format!("it has not answered for {lasting}"))
         }
         Reachability::NotReady(said) => {
-            (report.lasting >= settings.crash_grace.0, format!("it has not been ready for {lasting:?}: {said}"))
+            (report.lasting >= settings.crash_grace.0, format!("it has not been ready for {lasting}: {said}"))
         }
         Reachability::Failed(how) => (often, format!("it cannot be reached: {how}")),
     };
@@ -146,6 +146,9 @@ fn reason(opinion: &Opinion) -> Option<&str> {
     }
 }
 
-fn time(millis: u32) -> Duration {
-    Duration::from_millis(millis.into())
+fn time(millis: u32) -> String {
+    match millis {
+        0 => "0s".to_owned(),
+        millis => format!("{:?}", Duration::from_millis(millis.into())),
+    }
 }

@@ -17,7 +17,11 @@ use crate::{
         view::{Health, NodeReport, ObserverReport, Quorum, Reachability, Role, SyncRole, View, ViewedNode},
     },
     id::NodeId,
+    plugin::host::one_line,
 };
+
+/// Longest text of a server that is passed on.
+const SAID_MAX_BYTES: usize = 512;
 
 /// A cluster at one instant.
 pub(crate) fn cluster(view: &View) -> observation::Cluster {
@@ -81,7 +85,7 @@ pub(crate) fn failure(failure: &StepFailure) -> follow::StepFailure {
     follow::StepFailure {
         plan: plan(&failure.plan),
         attempt: failure.attempt,
-        message: failure.message.clone(),
+        message: said(&failure.message),
         labels: Vec::new(),
     }
 }
@@ -142,9 +146,9 @@ fn node_report(report: &NodeReport) -> observation::NodeReport {
             Reachability::Ok => Wit::Ok,
             Reachability::Refused => Wit::Refused,
             Reachability::TimedOut => Wit::TimedOut,
-            Reachability::NotReady(why) => Wit::NotReady(why.clone()),
-            Reachability::Misconfigured(why) => Wit::Misconfigured(why.clone()),
-            Reachability::Failed(why) => Wit::Failed(why.clone()),
+            Reachability::NotReady(why) => Wit::NotReady(said(why)),
+            Reachability::Misconfigured(why) => Wit::Misconfigured(said(why)),
+            Reachability::Failed(why) => Wit::Failed(said(why)),
         },
         role: role(report.role),
         timeline: report.timeline,
@@ -201,8 +205,13 @@ fn plan(plan: &StandbyPlan) -> follow::StandbyPlan {
         wave: plan.wave,
         timeout: millis(plan.timeout),
         keep_routing: plan.keep_routing,
-        why: plan.why.clone(),
+        why: said(&plan.why),
     }
+}
+
+/// Texts of servers, as they may stand in an answer.
+fn said(text: &str) -> String {
+    one_line(text, SAID_MAX_BYTES)
 }
 
 /// Longer than 49 days is as good as 49 days.

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, ops::RangeInclusive, time::Duration};
 
-use super::{Invalid, NODES_MAX, TEXT_MAX_BYTES, check_len, line_or_nothing, millis};
+use super::{Invalid, NODES_MAX, TEXT_MAX_BYTES, check_len, millis};
 use crate::{
     cluster::{
         verdict::{
@@ -15,7 +15,10 @@ use crate::{
         view::View,
     },
     id::{Lsn, NodeId},
-    plugin::v0_1::{failover, follow_primary as follow, sync_set},
+    plugin::{
+        host::one_line,
+        v0_1::{failover, follow_primary as follow, sync_set},
+    },
 };
 
 /// How soon and how late a policy may want to be asked again.
@@ -36,9 +39,9 @@ pub(crate) fn tick(given: u32) -> Result<Duration, Invalid> {
 pub(crate) fn assessment(given: failover::Verdict) -> Result<Verdict, Invalid> {
     Ok(match given {
         failover::Verdict::Healthy => Verdict::Healthy,
-        failover::Verdict::Wait((time, why)) => Verdict::Wait(within("the wait", time, AGAIN)?, reason(why)?),
-        failover::Verdict::Hold(why) => Verdict::Hold(reason(why)?),
-        failover::Verdict::FailOver(why) => Verdict::FailOver(reason(why)?),
+        failover::Verdict::Wait((time, why)) => Verdict::Wait(within("the wait", time, AGAIN)?, reason(&why)),
+        failover::Verdict::Hold(why) => Verdict::Hold(reason(&why)),
+        failover::Verdict::FailOver(why) => Verdict::FailOver(reason(&why)),
     })
 }
 
@@ -46,8 +49,8 @@ pub(crate) fn assessment(given: failover::Verdict) -> Result<Verdict, Invalid> {
 pub(crate) fn election(given: failover::Election, view: &View, target: Option<NodeId>) -> Result<Election, Invalid> {
     Ok(match given {
         failover::Election::Promote(promotion) => Election::Promote(self::promotion(promotion, view, target)?),
-        failover::Election::Retry((time, why)) => Election::Retry(within("the wait", time, AGAIN)?, reason(why)?),
-        failover::Election::Abstain(why) => Election::Abstain(reason(why)?),
+        failover::Election::Retry((time, why)) => Election::Retry(within("the wait", time, AGAIN)?, reason(&why)),
+        failover::Election::Abstain(why) => Election::Abstain(reason(&why)),
     })
 }
 
@@ -57,10 +60,12 @@ fn promotion(given: failover::Promotion, view: &View, target: Option<NodeId>) ->
         return Err(Invalid::NotTheTarget { target, other: *other });
     }
     let candidates = nodes.into_iter().zip(given.candidates);
-    let ranked =
-        |(node, given): (NodeId, failover::Ranked)| Ok(Ranked { node, score: given.score, why: reason(given.why)? });
+    let ranked = |(node, given): (NodeId, failover::Ranked)| {
+        let why = reason(&given.why);
+        Ranked { node, score: given.score, why }
+    };
     Ok(Promotion {
-        candidates: candidates.map(ranked).collect::<Result<_, _>>()?,
+        candidates: candidates.map(ranked).collect(),
         wait_for: given.wait_for.map(Lsn),
         catch_up: within("the time to catch up", given.catch_up, Duration::ZERO..=CATCH_UP_MAX)?,
         max_loss_bytes: given.max_loss_bytes,
@@ -98,7 +103,7 @@ fn plan(given: follow::StandbyPlan, event: &PromotionEvent) -> Result<StandbyPla
         wave: given.wave,
         timeout: within("the timeout", given.timeout, STEP)?,
         keep_routing: given.keep_routing,
-        why: reason(given.why)?,
+        why: reason(&given.why),
     })
 }
 
@@ -158,7 +163,7 @@ pub(crate) fn sync_decision(given: sync_set::Decision, view: &View) -> Result<Sy
     Ok(match given {
         sync_set::Decision::Keep => SyncDecision::Keep,
         sync_set::Decision::Change(set) => SyncDecision::Change(standby_set(set, view)?),
-        sync_set::Decision::None(why) => SyncDecision::Nobody(reason(why)?),
+        sync_set::Decision::None(why) => SyncDecision::Nobody(reason(&why)),
     })
 }
 
@@ -208,9 +213,9 @@ fn within(what: &'static str, given: u32, range: RangeInclusive<Duration>) -> Re
     }
 }
 
-/// What operators are told.
-fn reason(given: String) -> Result<String, Invalid> {
-    line_or_nothing("the reason", given, TEXT_MAX_BYTES)
+/// What operators are told. No decision fails for the words that come with it.
+fn reason(given: &str) -> String {
+    one_line(given, TEXT_MAX_BYTES)
 }
 
 #[cfg(test)]

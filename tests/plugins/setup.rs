@@ -17,6 +17,8 @@ use serde_json::Value;
 pub const BY_VALUE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/by-value.wasm"));
 pub const CHAOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chaos.wasm"));
 
+pub const CHAOS_CONTROL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chaos-control.wasm"));
+
 /// One engine, as in the proxy.
 pub fn engine() -> &'static Engine {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().unwrap());

@@ -5,6 +5,8 @@
 mod case;
 #[path = "case/native.rs"]
 mod native;
+#[path = "case/observed.rs"]
+mod observed;
 
 use case::Cases;
 use failover::{Settings, assess::assess, elect::elect};

@@ -5,6 +5,8 @@
 mod case;
 #[path = "../../failover/tests/case/native.rs"]
 mod native;
+#[path = "../../failover/tests/case/observed.rs"]
+mod observed;
 
 use case::Cases;
 use howdah_plugin::{

@@ -60,8 +60,10 @@ fn promotion(given: failover::Promotion, view: &View, target: Option<NodeId>) ->
         return Err(Invalid::NotTheTarget { target, other: *other });
     }
     let candidates = nodes.into_iter().zip(given.candidates);
-    let ranked =
-        |(node, given): (NodeId, failover::Ranked)| Ok(Ranked { node, score: given.score, why: reason(&given.why) });
+    let ranked = |(node, given): (NodeId, failover::Ranked)| {
+        let why = reason(&given.why);
+        Ranked { node, score: given.score, why }
+    };
     Ok(Promotion {
         candidates: candidates.map(ranked).collect(),
         wait_for: given.wait_for.map(Lsn),

@@ -2,9 +2,7 @@
 
 use serde::Deserialize;
 
-pub mod observed;
-
-use observed::Observed;
+use crate::observed::Observed;
 
 /// All of `cases.toml`.
 #[derive(Debug, Deserialize)]

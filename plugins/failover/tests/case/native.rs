@@ -5,7 +5,7 @@ use howdah_plugin::{
     observation::{Cluster, NodeReport, ObserverReport, Quorum, Reachability},
 };
 
-use super::case::observed::{NOW, Observed, Report, SAID};
+use crate::observed::{NOW, Observed, Report, SAID};
 
 pub fn cluster(observed: &Observed) -> Cluster {
     let fresh = observed.reports.iter().filter(|report| report.age < 5_000).count();

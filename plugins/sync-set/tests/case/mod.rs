@@ -2,10 +2,7 @@
 
 use serde::Deserialize;
 
-#[path = "../../../failover/tests/case/observed.rs"]
-pub mod observed;
-
-use observed::Observed;
+use crate::observed::Observed;
 
 /// All of `cases.toml`.
 #[derive(Debug, Deserialize)]

@@ -61,8 +61,6 @@ pub enum Action {
     Ask(QuestionId, Box<Ask>),
     /// Act on a node. The outcome comes as [`Event::Done`].
     Do(Task),
-    /// Nobody waits for this task's outcome any more. What runs on a host may be left to run.
-    Forget(TaskId),
     /// Tell operators.
     Tell(Told),
     /// Answer an operator; an order is answered once, when it is over or refused.
@@ -180,7 +178,8 @@ pub enum Effect {
     /// Data plane: over when no server of that node is in a transaction. New ones wait already, by
     /// [`Standing::hold`](super::standing::Standing::hold).
     Drain,
-    /// Primary: `standby.signal`, and whom to follow once it is back. Reads both first.
+    /// Primary: `standby.signal`, and whom to follow once it is back. Reads both first. Finding:
+    /// [`Finding::Position`], the end of what has been inserted.
     Arm {
         /// Whom it will follow.
         upstream: Name,

@@ -14,6 +14,8 @@
 //! `simulation/` runs it all against nodes that crash, hang and return, from seeds.
 
 pub mod action;
+pub mod condition;
+pub mod election;
 pub mod machine;
 pub mod name;
 pub mod operation;

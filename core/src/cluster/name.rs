@@ -51,3 +51,9 @@ impl<'de> Deserialize<'de> for Name {
         String::deserialize(deserializer).map(|name| Self(name.into()))
     }
 }
+
+impl PartialEq<str> for Name {
+    fn eq(&self, other: &str) -> bool {
+        *self.0 == *other
+    }
+}

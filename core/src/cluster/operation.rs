@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{name::Name, sync_set::Electorate};
+use super::{name::Name, sync_set::Electorate, verdict::StandbySet};
 use crate::id::Lsn;
 
 /// Everything that must outlive the proxy.
@@ -89,12 +89,15 @@ pub struct Operation {
     pub floor: Option<Lsn>,
     /// Candidates that failed.
     pub failed: Vec<Name>,
+    /// Where the old primary's log ended as far as was seen: what is lost is counted from here.
+    #[serde(with = "position::maybe")]
+    pub flushed: Option<Lsn>,
+    /// For whom commits wait once the candidate is promoted.
+    pub preset: Option<StandbySet>,
     /// An operator allowed to lose data.
     pub allow_loss: bool,
     /// The timeline of the candidate once promoted.
     pub timeline: Option<u32>,
-    /// Where that began.
-    pub fork: Option<Fork>,
 }
 
 /// What an operation is.
@@ -128,13 +131,11 @@ pub enum Step {
     Stop,
     /// Switchover: the candidate receives everything.
     CatchUp,
-    /// Switchover, and the candidate is gone: the old primary, the only complete node, comes back.
-    Return,
-    /// Failover: no standby receives from the old primary any more.
+    /// No standby receives from the old primary any more.
     Fence,
-    /// Failover: the candidate is chosen.
+    /// The candidate is chosen.
     Elect,
-    /// Failover: the candidate receives what another standby has more.
+    /// The candidate receives what another standby has more.
     FastForward,
     /// The candidate's `synchronous_standby_names`. From here on there is no way back.
     PresetSync,
@@ -174,7 +175,6 @@ impl Step {
             Self::Arm => "arm",
             Self::Stop => "stop",
             Self::CatchUp => "catch-up",
-            Self::Return => "return",
             Self::Fence => "fence",
             Self::Elect => "elect",
             Self::FastForward => "fast-forward",

@@ -26,6 +26,8 @@ pub struct Sight {
 pub struct SeenNode {
     /// The part that policies see: name, role, timeline, positions, labels.
     pub viewed: ViewedNode,
+    /// Age of what it last said of itself, counted from the question.
+    pub asked: Duration,
     /// Whether it takes new sessions.
     pub door: Door,
     /// For how long that has been so.

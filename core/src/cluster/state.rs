@@ -93,12 +93,14 @@ pub enum Cause {
     Chosen,
     /// The candidate could not be brought forward.
     NotForwarded,
-    /// The old primary has stopped and the candidate has everything.
+    /// The old primary has stopped.
     HandedOver,
     /// The candidate takes writes.
     Promoted,
     /// The candidate is gone or refused.
     CandidateGone,
+    /// A candidate that was given up has been promoted after all, and nobody else was.
+    CandidateBack,
     /// Clients know.
     Published,
     /// Everybody who can follow does.
@@ -174,9 +176,15 @@ const TABLE: &[Row] = &[
     row(&[Elect], C::Behind, FastForward, "another standby has more than the candidate"),
     row(&[Elect, FastForward], C::Chosen, Promote, "the candidate has everything that was acknowledged"),
     row(&[FastForward], C::NotForwarded, Fence, "the candidate could not be brought forward"),
-    row(&[Switchover], C::HandedOver, Promote, "the old primary has stopped and the candidate has everything"),
+    row(&[Switchover], C::HandedOver, Fence, "the old primary has stopped"),
     row(&[Promote], C::Promoted, Publish, "the candidate takes writes"),
     row(&[Promote, Publish], C::CandidateGone, Fence, "the candidate is gone before any client could reach it"),
+    row(
+        &[Fence, NoPrimarySafe],
+        C::CandidateBack,
+        Promote,
+        "a candidate that was given up has been promoted after all",
+    ),
     row(&[Publish], C::Published, Repair, "clients go to the new primary"),
     row(&[Repair], C::Repaired, Steady, "everybody follows who can"),
     row(
@@ -295,7 +303,7 @@ impl State {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         C::Learned,
         C::FoundFence,
         C::FoundSwitchover,
@@ -321,6 +329,7 @@ impl Cause {
         C::HandedOver,
         C::Promoted,
         C::CandidateGone,
+        C::CandidateBack,
         C::Published,
         C::Repaired,
         C::CallOff,

@@ -1,0 +1,398 @@
+//! Makes the others follow the primary: all that run after a promotion, and whoever returns or strays later.
+//!
+//! The follow policy plans; what it may not do is checked here. A node that does not answer is left alone: only an
+//! operator's `REJOIN` or `REINIT` starts one. What a node needs is found by the fork: log that ends before it can
+//! follow as it is, log beyond it has to be rewound or rebuilt, and the node stopped for that.
+
+use std::time::Duration;
+
+use super::super::{
+    action::{Ask, Effect},
+    name::Name,
+    operation::{Kind, Operation, Step},
+    quarantine::Offence,
+    settings::RejoinMode,
+    sight::SeenNode,
+    state::Cause,
+    verdict::{Capabilities, Divergence, FollowAction, FollowingStandby, PromotionEvent, StandbyPlan},
+};
+use super::{
+    Machine,
+    inquiry::{Inquiry, Turn},
+    switchover::START_MAX,
+    tasks::Progress,
+};
+use crate::id::Lsn;
+
+/// How long a standby may be without its stream before it is made to follow. A receiver that lost its primary tries again
+/// after `wal_retrieve_retry_interval`, 5 s unless it is set.
+const STRAY_AFTER: Duration = Duration::from_secs(6);
+
+/// After a node could not be made to follow, when that is tried again.
+const REST: Duration = Duration::from_secs(60);
+
+/// Longest wait for the stream after a repoint: it takes some ten milliseconds, or will not come without help.
+const REPOINT_MAX: Duration = Duration::from_secs(5);
+
+/// Copying a cluster takes as long as it takes.
+const COPY_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A checkpoint on the primary: a rewind against one that had none since its promotion finds nothing to do.
+const CHECKPOINT_MAX: Duration = Duration::from_secs(600);
+
+/// Tries of one step.
+const TRIES: u32 = 3;
+
+/// What is known about who follows.
+#[derive(Debug, Default)]
+pub(super) struct Following {
+    pub(super) plan: Inquiry<Vec<StandbyPlan>>,
+    plans: Option<Vec<StandbyPlan>>,
+    /// The node of a rejoin has to be stopped for it; found out before the first effect.
+    needs_stop: Option<bool>,
+    /// Who has strayed since when.
+    stray: Vec<(Name, Duration)>,
+    /// Who is left alone until when.
+    resting: Vec<(Name, Duration)>,
+    begun: Duration,
+}
+
+impl Following {
+    pub(super) fn at(now: Duration) -> Self {
+        Self { begun: now, ..Self::default() }
+    }
+}
+
+impl Machine {
+    /// Goes on with what is under way, or finds something to do.
+    pub(super) fn follow_up(&mut self) -> bool {
+        match self.record.operation.clone() {
+            None => self.look_for_strays(),
+            Some(operation) => match operation.kind {
+                Kind::Rejoin | Kind::Reinit => self.rejoin(&operation),
+                Kind::Failover | Kind::ForcedFailover | Kind::Switchover => self.repair(&operation),
+            },
+        }
+    }
+
+    /// After a promotion: everybody who runs and can follows the new primary.
+    fn repair(&mut self, operation: &Operation) -> bool {
+        let Some(plans) = self.plans_for(None) else { return false };
+        let mut open = false;
+        let mut wave = None;
+        for plan in &plans {
+            let unfinished = wave.is_some_and(|wave| wave < plan.wave);
+            if unfinished {
+                break;
+            }
+            if self.is_plan_open(operation.id, plan) {
+                open = true;
+                wave = Some(plan.wave);
+            }
+        }
+        if let Some(old) = operation.old.clone().filter(|old| !self.record.route.is_primary(old))
+            && operation.kind == Kind::Switchover
+        {
+            open |= !self.answers(&old)
+                && match self.want(operation.id, &old, Effect::Start, START_MAX) {
+                    Progress::Pending => true,
+                    Progress::Done(_) => false,
+                    Progress::Failing { tries, .. } => tries < TRIES,
+                };
+        }
+        if open {
+            return false;
+        }
+        self.close(Ok("everybody follows who can".into()));
+        self.turn(Cause::Repaired);
+        true
+    }
+
+    /// A plan of the repair that is not over yet. What takes a stop of the node is for later.
+    fn is_plan_open(&mut self, operation: u64, plan: &StandbyPlan) -> bool {
+        let FollowAction::Repoint { upstream, create_slot } = plan.action else { return false };
+        let (Some(node), Some(upstream)) = (self.name_of(plan.node), self.upstream(upstream, plan)) else {
+            return false;
+        };
+        if !self.answers(&node) {
+            return false;
+        }
+        let slot = self.slot_of(&node);
+        let within = plan.timeout.clamp(Duration::from_secs(1), REPOINT_MAX);
+        match self.want(operation, &node, Effect::Repoint { upstream, slot, create_slot }, within) {
+            Progress::Pending => true,
+            Progress::Done(_) => false,
+            Progress::Failing { tries, .. } => tries < TRIES,
+        }
+    }
+
+    /// Who the node streams from: the policy's choice if that follows the primary itself, or else the primary.
+    fn upstream(&self, wanted: crate::id::NodeId, plan: &StandbyPlan) -> Option<Name> {
+        let primary = self.record.route.primary.clone()?;
+        let chosen = self.name_of(wanted).filter(|_| wanted != plan.node);
+        let follows = |name: &Name| {
+            *name == primary
+                || self.seen(name).is_some_and(|node| self.is_following(node)) && !self.is_quarantined(name)
+        };
+        Some(chosen.filter(follows).unwrap_or(primary))
+    }
+
+    /// The policy's plans, in the order of their waves; none until it has answered.
+    fn plans_for(&mut self, only: Option<&Name>) -> Option<Vec<StandbyPlan>> {
+        if self.following.plans.is_some() {
+            return self.following.plans.clone();
+        }
+        let mut plan = std::mem::take(&mut self.following.plan);
+        let turn = plan.turn(self.now);
+        self.following.plan = plan;
+        let mut plans = match turn {
+            Turn::Ask => {
+                let event = self.promotion_event(only)?;
+                if event.standbys.is_empty() {
+                    Vec::new()
+                } else {
+                    self.following.plan = self.ask(Ask::Follow(event));
+                    return None;
+                }
+            }
+            Turn::Wait(until) => {
+                self.wake_by(until);
+                return None;
+            }
+            Turn::Answer(Ok(plans)) => plans,
+            Turn::Answer(Err(why)) => self.plain_plans(only, &why)?,
+        };
+        plans.sort_by_key(|plan| plan.wave);
+        self.following.plans = Some(plans.clone());
+        Some(plans)
+    }
+
+    /// What is done without a policy: everybody follows the primary itself.
+    fn plain_plans(&self, only: Option<&Name>, why: &str) -> Option<Vec<StandbyPlan>> {
+        let event = self.promotion_event(only)?;
+        let upstream = event.new_primary.id;
+        let plan = |standby: &FollowingStandby| StandbyPlan {
+            node: standby.node.id,
+            action: match standby.divergence {
+                Divergence::None => FollowAction::Repoint { upstream, create_slot: true },
+                Divergence::Ahead(_) | Divergence::Unknown => FollowAction::Rewind { upstream, create_slot: true },
+            },
+            wave: 0,
+            timeout: REPOINT_MAX,
+            keep_routing: true,
+            why: format!("no plan by the policy: {why}"),
+        };
+        Some(event.standbys.iter().map(plan).collect())
+    }
+
+    /// What the follow policy is told: of all who run and are not deposed, or of one.
+    fn promotion_event(&self, only: Option<&Name>) -> Option<PromotionEvent> {
+        let seen = self.sight.as_ref()?;
+        let route = &self.record.route;
+        let primary = seen.sight.node(route.primary.as_deref()?)?;
+        let wanted = |node: &&SeenNode| match only {
+            Some(only) => *only == *node.viewed.name,
+            None => node.follows() && !route.is_primary(&node.viewed.name) && !route.is_deposed(&node.viewed.name),
+        };
+        let standbys = seen.sight.nodes.iter().filter(wanted).map(|node| FollowingStandby {
+            node: node.viewed.clone(),
+            divergence: self.divergence(node),
+            capabilities: self.capabilities(node),
+            following: self.is_following(node),
+            downstream: (seen.sight.nodes.iter())
+                .filter(|other| other.streams_from(node.viewed.id))
+                .map(|other| other.viewed.id)
+                .collect(),
+            data_bytes: None,
+        });
+        let fork = route.fork();
+        Some(PromotionEvent {
+            now_unix_ms: self.unix_ms(),
+            term: route.term,
+            new_primary: primary.viewed.clone(),
+            fork_timeline: route.timeline.saturating_sub(1),
+            fork: fork.map_or(Lsn(0), |fork| fork.at),
+            standbys: standbys.collect(),
+        })
+    }
+
+    fn capabilities(&self, node: &SeenNode) -> Capabilities {
+        let controlled = self.settings.node(&node.viewed.name).is_some_and(|node| node.controlled);
+        Capabilities {
+            reconfigure: node.answers(),
+            restart: controlled,
+            rewind: controlled,
+            rebuild: controlled,
+            wal_available: true,
+            follows_latest: true,
+        }
+    }
+
+    /// How its log relates to the fork after its timeline.
+    fn divergence(&self, node: &SeenNode) -> Divergence {
+        let (Some(timeline), Some(received)) = (node.viewed.timeline, node.viewed.received) else {
+            return Divergence::Unknown;
+        };
+        let route = &self.record.route;
+        if timeline > route.timeline || !node.follows() && route.is_deposed(&node.viewed.name) {
+            return Divergence::Unknown;
+        }
+        match route.forks.iter().find(|fork| fork.timeline > timeline) {
+            Some(fork) if received > fork.at => Divergence::Ahead(received.0 - fork.at.0),
+            // Deposed on the very timeline that another was promoted to: not the same one.
+            None if timeline == route.timeline && self.is_namesake(node) => Divergence::Unknown,
+            Some(_) | None => Divergence::None,
+        }
+    }
+
+    /// It is deposed, says that it is on the route's timeline, and does not stream: that timeline may be its own.
+    fn is_namesake(&self, node: &SeenNode) -> bool {
+        self.record.route.is_deposed(&node.viewed.name) && !self.is_following(node)
+    }
+
+    /// It streams on the route's timeline.
+    pub(super) fn is_following(&self, node: &SeenNode) -> bool {
+        let timeline = Some(self.record.route.timeline);
+        node.follows() && node.receiver.is_some_and(|receiver| receiver.streaming && receiver.timeline == timeline)
+    }
+
+    fn is_quarantined(&self, name: &str) -> bool {
+        self.quarantine.iter().any(|entry| &*entry.node == name)
+    }
+
+    /// Nodes that answer and do not follow, for some time already.
+    fn look_for_strays(&mut self) -> bool {
+        if self.settings.rejoin == RejoinMode::Off {
+            return false;
+        }
+        let Some(seen) = &self.sight else { return false };
+        let strays: Vec<Name> = (seen.sight.nodes.iter())
+            .filter(|node| node.answers() && !node.replay_paused && self.asked_after(node, self.following.begun))
+            .filter(|node| !self.record.route.is_primary(&node.viewed.name) && !self.is_following(node))
+            .map(|node| Name::from(&node.viewed.name))
+            .collect();
+        let now = self.now;
+        let following = &mut self.following;
+        following.stray.retain(|(name, _)| strays.contains(name));
+        following.resting.retain(|(_, until)| now < *until);
+        for name in strays {
+            if !following.stray.iter().any(|(known, _)| *known == name) {
+                following.stray.push((name, now));
+            }
+        }
+        let due = following.stray.iter().map(|(_, since)| *since + STRAY_AFTER).filter(|due| *due > now).min();
+        let ripe: Vec<Name> = following
+            .stray
+            .iter()
+            .filter(|(_, since)| now >= *since + STRAY_AFTER)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if let Some(due) = due {
+            self.wake_by(due);
+        }
+        let next = ripe.into_iter().find(|name| self.may_rejoin(name));
+        let Some(node) = next else { return false };
+        self.begin(Kind::Rejoin, Step::Repair, format!("{node} does not follow the primary"), |operation| {
+            operation.target = Some(node);
+        });
+        true
+    }
+
+    /// Without an operator's word: what it needs must be allowed, and its last try some time ago.
+    fn may_rejoin(&self, name: &Name) -> bool {
+        let Some(node) = self.seen(name) else { return false };
+        let offence = self.quarantine.iter().find(|entry| entry.node == *name).map(|entry| entry.offence);
+        let rests = self.following.resting.iter().any(|(resting, _)| resting == name);
+        let simple = node.follows() && self.divergence(node) == Divergence::None;
+        let controlled = self.settings.node(name).is_some_and(|node| node.controlled);
+        !rests
+            && !matches!(offence, Some(Offence::Stranger | Offence::Rival))
+            && (simple || self.settings.rejoin == RejoinMode::Repair && controlled)
+    }
+
+    /// One node is made to follow.
+    fn rejoin(&mut self, operation: &Operation) -> bool {
+        let Some(node) = operation.target.clone() else { return self.end_rejoin(Err("no node".into())) };
+        let Some(primary) = self.record.route.primary.clone() else { return false };
+        if node == primary {
+            return self.end_rejoin(Err(format!("{node} is the primary")));
+        }
+        let Some(plans) = self.plans_for(Some(&node)) else { return false };
+        let Some(plan) = plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(&node)) else {
+            return self.end_rejoin(Ok(format!("the policy leaves {node} alone")));
+        };
+        let needs_stop = self.following.needs_stop.unwrap_or_else(|| {
+            self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
+        });
+        self.following.needs_stop = Some(needs_stop);
+        if !needs_stop && !self.answers(&node) {
+            return self.end_rejoin(Err(format!("{node} does not answer any more")));
+        }
+        let slot = self.slot_of(&node);
+        let steps = match (operation.kind, &plan.action) {
+            (Kind::Rejoin, FollowAction::LeaveAlone) => {
+                return self.end_rejoin(Ok(format!("the policy leaves {node} alone: {}", plan.why)));
+            }
+            (Kind::Rejoin, FollowAction::Repoint { upstream, create_slot }) if !needs_stop => {
+                let Some(upstream) = self.upstream(*upstream, &plan) else { return false };
+                vec![(node.clone(), Effect::Repoint { upstream, slot, create_slot: *create_slot }, REPOINT_MAX)]
+            }
+            (Kind::Rejoin, FollowAction::Repoint { upstream, .. } | FollowAction::Rewind { upstream, .. }) => {
+                let Some(upstream) = self.upstream(*upstream, &plan) else { return false };
+                let rewind = Effect::Rewind { source: primary.clone(), upstream, slot };
+                vec![
+                    (primary, Effect::Checkpoint, CHECKPOINT_MAX),
+                    (node.clone(), Effect::Stop, START_MAX),
+                    (node.clone(), rewind, COPY_MAX),
+                    (node.clone(), Effect::Start, START_MAX),
+                ]
+            }
+            (_, action) => {
+                let max_rate_kib = match action {
+                    FollowAction::Rebuild { max_rate_kib, .. } => *max_rate_kib,
+                    _ => None,
+                };
+                let rebuild = Effect::Rebuild { source: primary.clone(), upstream: primary, slot, max_rate_kib };
+                vec![
+                    (node.clone(), Effect::Stop, START_MAX),
+                    (node.clone(), rebuild, COPY_MAX),
+                    (node.clone(), Effect::Start, START_MAX),
+                ]
+            }
+        };
+        let controlled = self.settings.node(&node).is_some_and(|settings| settings.controlled);
+        if steps.len() > 1 && !controlled {
+            return self
+                .end_rejoin(Err(format!("{node} has to be rewound or rebuilt, and cannot be stopped from here")));
+        }
+        self.walk(operation.id, steps, &node)
+    }
+
+    /// One effect after the other. The plan was made before the first, and holds until the last.
+    fn walk(&mut self, operation: u64, steps: Vec<(Name, Effect, Duration)>, node: &Name) -> bool {
+        for (on, effect, within) in steps {
+            let word = effect.word();
+            match self.want(operation, &on, effect, within) {
+                Progress::Done(_) => {}
+                Progress::Pending => return false,
+                Progress::Failing { tries, why, .. } if tries >= TRIES || tries == 0 => {
+                    return self.end_rejoin(Err(format!("{word} on {on}: {why}")));
+                }
+                Progress::Failing { .. } => return false,
+            }
+        }
+        self.end_rejoin(Ok(format!("{node} follows the primary")))
+    }
+
+    fn end_rejoin(&mut self, result: Result<String, String>) -> bool {
+        let node = self.record.operation.as_ref().and_then(|operation| operation.target.clone());
+        if let Some(node) = node {
+            self.following.resting.push((node.clone(), self.now + REST));
+            self.following.stray.retain(|(name, _)| *name != node);
+        }
+        self.close(result);
+        self.following.plans = None;
+        self.following.needs_stop = None;
+        true
+    }
+}

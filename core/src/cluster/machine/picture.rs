@@ -1,0 +1,117 @@
+//! What others see: policies a [`View`], everybody else a [`Standing`].
+
+use super::super::{
+    operation::{Kind, Step},
+    sight::SyncNames,
+    standing::{Hold, HoldCause, Standing},
+    state::State,
+    sync_set::Electorate,
+    view::{Health, NodeReport, ObserverReport, Quorum, View, ViewedNode},
+};
+use super::Machine;
+
+impl Machine {
+    /// What policies see now; none before the first sight.
+    pub fn view(&self) -> Option<View> {
+        let seen = self.sight.as_ref()?;
+        let age = self.now - seen.at;
+        let primary = self.record.route.primary.as_deref().and_then(|name| seen.sight.node(name));
+        let nodes = seen.sight.nodes.iter().map(|node| {
+            let quarantined = self.quarantine.iter().any(|entry| *entry.node == *node.viewed.name);
+            let drained = self.record.drained.iter().any(|name| **name == *node.viewed.name);
+            let health = match node.viewed.health {
+                Health::Up | Health::Degraded | Health::Draining if quarantined => Health::Down,
+                Health::Up | Health::Degraded if drained => Health::Draining,
+                health => health,
+            };
+            let sync = node.viewed.sync.filter(|_| self.is_fit(&node.viewed.name));
+            ViewedNode { health, sync, ..node.viewed.clone() }
+        });
+        let reports = seen.sight.nodes.iter().map(|node| NodeReport {
+            node: node.viewed.id,
+            reachability: node.door.reachability(),
+            role: node.viewed.role,
+            timeline: node.viewed.timeline,
+            position: node.viewed.received,
+            streaming: node.receiver.map(|receiver| {
+                receiver.streaming && primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id))
+            }),
+            lasting: node.door_for + age,
+            checks: node.checks,
+        });
+        Some(View {
+            now_unix_ms: self.unix_ms(),
+            term: self.record.route.term,
+            leader: true,
+            primary: primary.map(|primary| primary.viewed.id),
+            nodes: nodes.collect(),
+            reports: vec![ObserverReport {
+                observer: "this proxy".into(),
+                this_proxy: true,
+                age,
+                zone: None,
+                nodes: reports.collect(),
+            }],
+            quorum: Quorum { observers: 1, fresh: 1, needed: 1 },
+            acknowledged: self.flushed,
+            synchronous: matches!(self.record.electorate, Electorate::Quorum { .. }),
+            last_promotion_unix_ms: self.record.promoted_unix_ms,
+            paused: self.record.paused,
+        })
+    }
+
+    /// How the cluster stands.
+    pub fn standing(&self) -> Standing {
+        let primary = self.record.route.primary.as_deref().and_then(|name| self.seen(name));
+        let sync = primary.and_then(|primary| match &primary.sync_names {
+            SyncNames::Set(set) => Some(set.clone()),
+            SyncNames::Unknown | SyncNames::Nobody | SyncNames::Foreign(_) => None,
+        });
+        let hold = self.hold_cause().map(|cause| Hold {
+            cause,
+            since: self.hold_since.unwrap_or(self.now),
+            why: self.why.clone(),
+        });
+        Standing {
+            state: self.state,
+            since: self.since,
+            why: self.why.clone(),
+            route: self.record.route.clone(),
+            hold,
+            quarantine: self.quarantine.clone(),
+            drained: self.record.drained.clone(),
+            sync,
+            electorate: self.record.electorate.clone(),
+            paused: !self.may_fail_over(),
+            operation: self.record.operation.clone(),
+            tasks: self.tasks.pending(),
+        }
+    }
+
+    /// Whether new transactions wait now. In doubt they do: the primary may be back in a moment.
+    pub(super) fn hold_cause(&self) -> Option<HoldCause> {
+        let operation = self.record.operation.as_ref();
+        let switchover = operation.is_some_and(|operation| operation.kind == Kind::Switchover);
+        match self.state {
+            State::Suspect | State::CrashGrace | State::Confirm => self.watch.useless.then_some(HoldCause::Suspect),
+            State::Switchover => {
+                operation.is_some_and(|operation| operation.step > Step::Checkpoint).then_some(HoldCause::Switchover)
+            }
+            State::Fence
+            | State::Elect
+            | State::FastForward
+            | State::NoPrimarySafe
+            | State::Promote
+            | State::Publish
+            | State::Undo => Some(if switchover { HoldCause::Switchover } else { HoldCause::Failover }),
+            State::Learning if operation.is_some() => Some(HoldCause::Failover),
+            State::Learning
+            | State::Steady
+            | State::DegradedSync
+            | State::Paused
+            | State::Repair
+            | State::Split
+            | State::CoordLost => None,
+        }
+    }
+}

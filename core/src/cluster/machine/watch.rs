@@ -1,0 +1,236 @@
+//! Between operations: is the primary well, and if not, is it to be replaced?
+
+use std::time::Duration;
+
+use super::super::{
+    action::{Ask, Urgency},
+    condition::{Condition, Proof, assess},
+    operation::{Kind, Step},
+    quarantine,
+    sight::Sight,
+    state::{Cause, State},
+    sync_set::Electorate,
+    verdict::Verdict,
+};
+use super::{
+    Machine, Seen,
+    inquiry::{Inquiry, Turn},
+};
+
+/// How long the first sight waits for nodes that nobody has looked at yet.
+const FIRST_SIGHT_WAIT: Duration = Duration::from_secs(1);
+
+/// From an answer that was not yes to the next question.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is watched between operations.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    pub(super) assess: Inquiry<Verdict>,
+    /// Sessions of the primary are of no use now.
+    pub(super) useless: bool,
+    /// Why a verdict was not followed; told once.
+    refused: Option<String>,
+}
+
+impl Machine {
+    /// Takes a sight in.
+    pub(super) fn look(&mut self, sight: Sight) {
+        self.sight = Some(Seen { sight, at: self.now });
+        let Some(seen) = &self.sight else { return };
+        let route = &self.record.route;
+        let primary = route.primary.as_ref().and_then(|primary| seen.sight.node(primary)).filter(|node| node.claims());
+        if let Some(primary) = primary.filter(|node| node.viewed.timeline == Some(route.timeline)) {
+            self.flushed = self.flushed.max(primary.viewed.received);
+        }
+        self.examine();
+        self.weigh_standbys();
+    }
+
+    /// Who is in quarantine, and who may leave it.
+    fn examine(&mut self) {
+        let Some(seen) = &self.sight else { return };
+        let exam = quarantine::Exam {
+            record: &self.record,
+            sight: &seen.sight,
+            seen_at: seen.at,
+            route_since: self.route_since,
+            flushed: self.flushed,
+            settings: &self.settings,
+        };
+        let findings = exam.run(&mut self.quarantine);
+        for (node, offence) in findings.caught {
+            self.tell(Urgency::Alert, "quarantine", Some(node), offence.words().to_owned());
+        }
+        if findings.released.is_empty() {
+            return;
+        }
+        for node in findings.released {
+            self.record.route.deposed.retain(|deposed| *deposed != node);
+            self.tell(Urgency::Info, "release", Some(node), "follows the primary".to_owned());
+        }
+        self.log();
+    }
+
+    /// The first sight: takes up what the log holds, or finds out who is primary.
+    pub(super) fn learn(&mut self) -> bool {
+        let Some(seen) = &self.sight else { return false };
+        let looked = seen.sight.nodes.iter().all(|node| node.checks > 0 || node.answers());
+        if !looked && self.now < self.started + FIRST_SIGHT_WAIT {
+            self.wake_by(self.started + FIRST_SIGHT_WAIT);
+            return false;
+        }
+        if self.record.route.primary.is_none() && !self.crown_the_first() {
+            return false;
+        }
+        self.publish_route();
+        self.run = super::failover::Run::at(self.now);
+        self.following = super::follow::Following::at(self.now);
+        let Some(operation) = &mut self.record.operation else { return self.turn(Cause::Learned) };
+        operation.step = operation.step.resumed();
+        let cause = match (operation.kind, operation.step) {
+            (Kind::Rejoin | Kind::Reinit, _) => Cause::Learned,
+            (_, Step::Checkpoint | Step::Drain | Step::Arm | Step::Stop | Step::CatchUp) => Cause::FoundSwitchover,
+            (_, Step::Fence | Step::Elect | Step::FastForward) => Cause::FoundFence,
+            (_, Step::PresetSync | Step::Promote | Step::RecordFork | Step::Publish) => Cause::FoundPromote,
+            (_, Step::Repair) => Cause::FoundRepair,
+            (_, Step::Undo) => Cause::FoundUndo,
+        };
+        self.turn(cause)
+    }
+
+    /// Looks at the primary; if it is well, or nothing is to be done about it, does what is to be done otherwise.
+    pub(super) fn watch(&mut self) -> bool {
+        if self.accept_promotion_by_others() || self.notice_rival() {
+            return true;
+        }
+        let condition = self.condition();
+        self.watch.useless = !matches!(condition, Condition::Healthy | Condition::Doubtful { usable: true, .. });
+        if !self.may_fail_over() {
+            return self.turn(Cause::Pause) || self.work_in_background(condition == Condition::Healthy);
+        }
+        if self.state == State::Paused && self.turn(Cause::Resume) {
+            return true;
+        }
+        match condition {
+            Condition::Healthy => {
+                self.watch.assess = Inquiry::Idle;
+                self.watch.refused = None;
+                self.turn(Cause::Back) || self.work_in_background(true)
+            }
+            Condition::Doubtful { why, until, .. } => {
+                self.wake_in(until);
+                self.turn_because(Cause::Doubt, why)
+            }
+            Condition::Recovering { left } => {
+                self.wake_in(Some(left));
+                self.turn(Cause::Recovering)
+            }
+            Condition::Lost(proof) => self.turn_because(Cause::Lost, proof.words()) || self.confirm(proof),
+        }
+    }
+
+    /// The state of the route's primary.
+    pub(super) fn condition(&self) -> Condition {
+        let unknown = |why| Condition::Doubtful { usable: false, why, until: None };
+        let Some(seen) = &self.sight else { return unknown("nothing has been seen yet") };
+        let Some(primary) = self.record.route.primary.as_deref().and_then(|name| seen.sight.node(name)) else {
+            return unknown("is not among the nodes");
+        };
+        let age = self.now - seen.at;
+        let condition = assess(primary, &seen.sight, age, self.now - self.awake_since, &self.settings);
+        match condition {
+            // What it said before it became primary.
+            Condition::Lost(Proof::Demoted) if !self.asked_after(primary, self.route_since) => Condition::Healthy,
+            Condition::Healthy if primary.viewed.timeline.is_some_and(|theirs| theirs < self.record.route.timeline) => {
+                if self.asked_after(primary, self.route_since) {
+                    unknown("takes writes on an older timeline")
+                } else {
+                    condition
+                }
+            }
+            condition => condition,
+        }
+    }
+
+    /// The facts say that it is lost: may it be replaced now?
+    fn confirm(&mut self, proof: Proof) -> bool {
+        if let Some(left) = self.guard() {
+            self.refuse(format!("the last failover is less than {:?} ago", self.settings.failover_interval));
+            self.wake_in(Some(left));
+            return false;
+        }
+        let mut assess = std::mem::take(&mut self.watch.assess);
+        let turn = assess.turn(self.now);
+        self.watch.assess = assess;
+        let again = self.now + ASK_AGAIN;
+        match turn {
+            Turn::Ask => {
+                let Some(view) = self.view() else { return false };
+                self.watch.assess = self.ask(Ask::Assess(view));
+            }
+            Turn::Wait(until) => self.wake_by(until),
+            Turn::Answer(Ok(Verdict::FailOver(why))) => {
+                let fenced = matches!(self.record.electorate, Electorate::Quorum { .. });
+                if proof != Proof::CutOff || fenced {
+                    return self.fail_over(proof, &why);
+                }
+                self.refuse(format!("the policy says to fail over ({why}), but the standbys hear the primary"));
+                self.rest_until(again);
+            }
+            Turn::Answer(Ok(Verdict::Wait(time, why))) => {
+                self.refuse(format!("the policy waits: {why}"));
+                self.rest_until(self.now + time.min(ASK_AGAIN));
+            }
+            Turn::Answer(Ok(Verdict::Healthy)) => {
+                self.refuse("the policy finds it healthy".into());
+                self.rest_until(again);
+            }
+            Turn::Answer(Ok(Verdict::Hold(why)) | Err(why)) => {
+                self.refuse(format!("the policy holds: {why}"));
+                self.rest_until(again);
+            }
+        }
+        false
+    }
+
+    fn fail_over(&mut self, proof: Proof, why: &str) -> bool {
+        self.watch.refused = None;
+        self.begin(Kind::Failover, Step::Fence, format!("{}; the policy: {why}", proof.words()), |_| {});
+        self.turn_because(Cause::Approved, why)
+    }
+
+    /// How long the last failover forbids another.
+    fn guard(&self) -> Option<Duration> {
+        let passed = Duration::from_millis(self.unix_ms().saturating_sub(self.record.promoted_unix_ms?));
+        self.settings.failover_interval.checked_sub(passed).filter(|left| !left.is_zero())
+    }
+
+    fn rest_until(&mut self, until: Duration) {
+        self.watch.assess = Inquiry::Resting(until);
+        self.wake_by(until);
+    }
+
+    /// Says once why nothing happens.
+    fn refuse(&mut self, why: String) {
+        if self.watch.refused.as_ref() != Some(&why) {
+            self.why.clone_from(&why);
+            self.tell(Urgency::Alert, "failover", None, format!("refused: {why}"));
+            self.watch.refused = Some(why);
+        }
+    }
+
+    pub(super) fn wake_in(&mut self, time: Option<Duration>) {
+        if let Some(time) = time {
+            self.wake_by(self.now + time);
+        }
+    }
+
+    /// What goes on beside the watch.
+    fn work_in_background(&mut self, healthy: bool) -> bool {
+        if !healthy {
+            return false;
+        }
+        self.follow_up() || self.keep_sync_set()
+    }
+}

@@ -119,6 +119,7 @@ fn seen_node(facts: &Facts, node: &NodeFacts, place: &Place, now: Instant) -> Se
         sample.and_then(|sample| sample.receiver.as_ref()).map(|receiver| self::receiver(facts, receiver, ago));
     SeenNode {
         viewed: viewed(facts, node, receiver.as_ref()),
+        asked: ago,
         door: place.seen.door.clone(),
         door_for: now.saturating_duration_since(place.seen.door_since),
         checks: place.seen.checks,

@@ -185,6 +185,11 @@ pub(super) async fn heartbeat(turn: &mut Turn<'_>, term: u64) -> Result<(), Voic
     turn.ask(&format!("SELECT pg_logical_emit_message(true, 'howdah', 'beat {term}')")).await.map(drop)
 }
 
+/// Primary: the end of what has been inserted.
+pub(super) async fn end_of_log(turn: &mut Turn<'_>) -> Result<Finding, VoiceError> {
+    position(&turn.ask("SELECT pg_current_wal_insert_lsn()").await?)
+}
+
 /// A checkpoint; on a standby a restartpoint.
 pub(super) async fn checkpoint(turn: &mut Turn<'_>) -> Result<Finding, VoiceError> {
     turn.ask("CHECKPOINT").await?;

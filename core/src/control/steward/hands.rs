@@ -148,10 +148,22 @@ impl Hands {
     /// Something on the node's machine.
     async fn on_the_machine(&self, task: &Task, warrant: Warrant) -> Outcome {
         match timeout(task.within, self.with_the_executor(task, warrant)).await {
+            Ok(Ok(())) if matches!(task.effect, Effect::Arm { .. }) => self.end_of_log(task).await,
             Ok(Ok(())) => Outcome::Done(Finding::Nothing),
             Ok(Err(why)) => Outcome::Failed(why),
             Err(_) => Outcome::Unknown("it did not end in time".to_owned()),
         }
+    }
+
+    /// What a standby must have before the primary's place is its own.
+    async fn end_of_log(&self, task: &Task) -> Outcome {
+        let until = Instant::now() + task.within;
+        let asked = async {
+            let voice = self.voice(&task.node)?;
+            let mut turn = voice.turn(task.term, until).await?;
+            effects::end_of_log(&mut turn).await
+        };
+        asked.await.map_or_else(|error: VoiceError| Outcome::Failed(error.to_string()), Outcome::Done)
     }
 
     async fn with_the_executor(&self, task: &Task, warrant: Warrant) -> Result<(), String> {

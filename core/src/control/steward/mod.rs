@@ -23,7 +23,6 @@ use std::{
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
-    task::AbortHandle,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -32,7 +31,7 @@ use self::{hands::Hands, log::OperationLog, publish::Publisher};
 use super::{dial::ControlLogin, host::Warrant, monitor::MonitorHandle, task::Task};
 use crate::{
     cluster::{
-        action::{Action, Ask, Event, Order, QuestionId, TaskId, Ticket},
+        action::{Action, Ask, Event, Order, QuestionId, Ticket},
         machine::Machine,
         operation::{Kind, Record},
         state::State,
@@ -137,7 +136,6 @@ struct Steward {
     policies: Arc<dyn PolicySource>,
     /// An operation keeps the policies that it began with.
     kept_policies: Option<(u64, ControlPolicies)>,
-    tasks: HashMap<TaskId, AbortHandle>,
     answers: HashMap<Ticket, oneshot::Sender<Result<String, String>>>,
     tickets: u64,
 }
@@ -161,7 +159,6 @@ impl Steward {
             monitor,
             policies,
             kept_policies: None,
-            tasks: HashMap::new(),
             answers: HashMap::new(),
             tickets: 0,
         }
@@ -195,12 +192,7 @@ impl Steward {
     /// What a message means to the machine.
     async fn event(&mut self, message: Message) -> Option<Event> {
         match message {
-            Message::Happened(event) => {
-                if let Event::Done(task, _) = &event {
-                    self.tasks.remove(task);
-                }
-                Some(event)
-            }
+            Message::Happened(event) => Some(event),
             Message::Ordered((order, answer)) => {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
@@ -250,16 +242,10 @@ impl Steward {
                 Action::Do(task) => {
                     let (id, messages) = (task.id, self.messages.clone());
                     let work = Arc::clone(&self.hands).carry_out(task, self.warrant());
-                    let done = tokio::spawn(async move {
+                    tokio::spawn(async move {
                         let outcome = work.await;
                         let _ = messages.send(Message::Happened(Event::Done(id, outcome))).await;
                     });
-                    self.tasks.insert(id, done.abort_handle());
-                }
-                Action::Forget(task) => {
-                    if let Some(task) = self.tasks.remove(&task) {
-                        task.abort();
-                    }
                 }
                 Action::Tell(told) => self.publisher.tell(&told),
                 Action::Answer(ticket, answer) => {

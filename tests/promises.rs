@@ -9,6 +9,7 @@ mod cluster_facts;
 mod console;
 mod differential;
 mod drivers;
+mod faults;
 mod garbage;
 mod hot_swap;
 mod import;

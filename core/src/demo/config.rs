@@ -53,6 +53,19 @@ impl ProxyConfig {
         self
     }
 
+    /// Sets a key of the cluster; the value is TOML.
+    pub fn cluster(mut self, key: &str, value: &str) -> Self {
+        self.cluster += &format!("{key} = {value}\n");
+        self
+    }
+
+    /// Adds keys to the entry of a node; as in an inline table.
+    pub fn node(mut self, name: &str, keys: &str) -> Self {
+        let named = format!("{{ name = {name:?}, ");
+        self.cluster = self.cluster.replace(&named, &format!("{named}{keys}, "));
+        self
+    }
+
     /// Sets a key at the top; the value is TOML.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.top.retain(|(name, _)| name != key);

@@ -10,6 +10,7 @@ mod console;
 mod differential;
 mod drivers;
 mod garbage;
+mod held_clients;
 mod hot_swap;
 mod import;
 mod lag_flapping;

@@ -60,6 +60,12 @@ impl ProxyConfig {
         self
     }
 
+    /// Sets a key of the cluster; the value is TOML.
+    pub fn in_cluster(mut self, key: &str, value: &str) -> Self {
+        self.cluster += &format!("{key} = {value}\n");
+        self
+    }
+
     /// Another policy; the settings are an inline table.
     pub fn router(mut self, component: &str, settings: &str) -> Self {
         self.router = Some((component.into(), settings.into()));

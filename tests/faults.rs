@@ -19,7 +19,7 @@ fn synchronous_cluster() -> PgCluster {
 /// A proxy that heals the cluster.
 fn healing(cluster: &PgCluster, change: impl FnOnce(ProxyConfig) -> ProxyConfig) -> Proxy {
     let proxy = Proxy::start(cluster, |config| {
-        let config = config.cluster("failover", "\"automatic\"").cluster("synchronous_mode", "\"on\"");
+        let config = config.in_cluster("failover", "\"automatic\"").in_cluster("synchronous_mode", "\"on\"");
         change(config.set("pool_mode", "\"transaction\"").set("default_pool_size", "40"))
     });
     await_state(&proxy, "Steady", PATIENCE);
@@ -55,9 +55,8 @@ fn story(proxy: &Proxy) -> String {
 /// The node that the proxy takes for the primary.
 fn primary_of<'c>(proxy: &Proxy, cluster: &'c PgCluster) -> Option<&'c PgNode> {
     let table = proxy.console().table("SHOW NODES").expect("SHOW NODES answers");
-    let is_primary = |row: &&Vec<String>| {
-        table.value(row, "role") == Some("primary") && table.value(row, "health") == Some("up")
-    };
+    let is_primary =
+        |row: &&Vec<String>| table.value(row, "role") == Some("primary") && table.value(row, "health") == Some("up");
     let name = table.rows.iter().find(is_primary).and_then(|row| table.value(row, "name"))?;
     cluster.node(name).ok()
 }

@@ -11,6 +11,7 @@ mod differential;
 mod drivers;
 mod faults;
 mod garbage;
+mod held_clients;
 mod hot_swap;
 mod import;
 mod lag_flapping;

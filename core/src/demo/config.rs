@@ -53,12 +53,6 @@ impl ProxyConfig {
         self
     }
 
-    /// Sets a key of the cluster; the value is TOML.
-    pub fn cluster(mut self, key: &str, value: &str) -> Self {
-        self.cluster += &format!("{key} = {value}\n");
-        self
-    }
-
     /// Adds keys to the entry of a node; as in an inline table.
     pub fn node(mut self, name: &str, keys: &str) -> Self {
         let named = format!("{{ name = {name:?}, ");
@@ -70,6 +64,12 @@ impl ProxyConfig {
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.top.retain(|(name, _)| name != key);
         self.top.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets a key of the cluster; the value is TOML.
+    pub fn in_cluster(mut self, key: &str, value: &str) -> Self {
+        self.cluster += &format!("{key} = {value}\n");
         self
     }
 

@@ -79,6 +79,8 @@ pub struct Server {
     pub settings_of: u32,
     /// The pool's age when it was opened.
     pub age: u64,
+    /// The cluster's term when it was lent last.
+    pub term: u64,
     /// When it was opened.
     pub born: Moment,
     /// When it was last given back.
@@ -150,6 +152,7 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         unnamed: 0,
         sequence_user: 0,
         sequence_moved: None,
+        term: 0,
         settings_of: 0,
         age: opening.age,
         born: now,

@@ -8,32 +8,35 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 use super::{
     KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES,
     info::Order,
-    relay::{Answer, Broken, End, Exchange, Flow, Refused},
+    relay::{Answer, Broken, Care, End, Exchange, Flow, Refused},
     request::Request,
     traces::Causes,
     translate::Translator,
     unit::messages,
 };
-use crate::wire::{frame, frontend::Bind};
+use crate::{
+    server::given_up,
+    wire::{frame, frontend::Bind},
+};
 
 impl Session {
     /// Carries the request to the server that the session holds and the answer back. The request
     /// stays in the input until its answer is known not to be a refusal.
-    pub(super) async fn carry(&mut self, request: &Request, hold: bool) -> Result<Option<Refused>, Broken> {
-        self.exchange.begin(hold);
+    pub(super) async fn carry(&mut self, request: &Request, care: Care) -> Result<Option<Refused>, Broken> {
+        self.exchange.begin(care);
         self.exchange.flow = request.flow;
         self.exchange.client_rest = request.rest;
         self.exchange.simple = self.input.filled().first() == Some(&b'Q');
         self.set.stats.shard(self.worker.id).received.add(request.len as u64);
         self.translate(request.len)?;
-        let mut kept = if hold { request.len } else { 0 };
+        self.exchange.kept = if care == Care::Once { 0 } else { request.len };
         if request.rest > 0 {
             self.exchange.to_server.extend(&self.input.filled()[..request.len]);
         }
-        if !hold {
+        if care == Care::Once {
             self.input.consume(request.len);
         }
-        self.exchange.seen = kept;
+        self.exchange.seen = self.exchange.kept;
         loop {
             let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
             let end = poll_fn(|cx| {
@@ -43,6 +46,9 @@ impl Session {
                     let order = self.info.ordered();
                     if order >= Order::Transaction {
                         return Poll::Ready(Err(Broken::Ordered(order)));
+                    }
+                    if lease.info.is_cut() {
+                        return Poll::Ready(Err(self.exchange.server_gone(given_up())));
                     }
                 }
                 polled
@@ -55,13 +61,12 @@ impl Session {
             }
             match end {
                 Ok(End::Ready) => {
-                    self.input.consume(kept);
+                    self.input.consume(std::mem::take(&mut self.exchange.kept));
                     return Ok(None);
                 }
                 Ok(End::Refused) => return Ok(self.exchange.refused),
                 Ok(End::ClientSpoke) => {
-                    self.input.consume(kept);
-                    kept = 0;
+                    self.input.consume(std::mem::take(&mut self.exchange.kept));
                     self.carry_more()?;
                 }
                 Err(broken) => return Err(broken),

@@ -79,6 +79,7 @@ impl Translator<'_> {
         }
         let rest = &bytes[run..at];
         let sent = if self.exchange.to_server.is_empty() { self.server.stream.write_at_once(rest) } else { 0 };
+        self.exchange.sent |= sent > 0;
         self.exchange.to_server.extend(&rest[sent..]);
     }
 

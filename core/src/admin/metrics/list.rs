@@ -53,6 +53,32 @@ pub(super) const METRICS: &[Metric] = &[
     counter("howdah_errors_total", "Errors of our own that clients were told.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.errors));
     }),
+    counter("howdah_held_requests_total", "Requests that waited for a primary.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.count(labels, totals.held));
+    }),
+    counter(
+        "howdah_retried_requests_total",
+        "Requests that were made again because their server was lost.",
+        |scene, to| {
+            each_set(scene, |labels, _, totals| to.count(labels, totals.retried));
+        },
+    ),
+    counter("howdah_lost_servers_told_total", "Clients that were told that their server was lost.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.count(labels, totals.losses));
+    }),
+    counter(
+        "howdah_commits_resolved_total",
+        "COMMITs on their way to a lost server of which it is known what became of them.",
+        |scene, to| each_set(scene, |labels, _, totals| to.count(labels, totals.resolved)),
+    ),
+    counter(
+        "howdah_commits_unacknowledged_total",
+        "Commits whose wait for synchronous standbys was cancelled.",
+        |scene, to| each_set(scene, |labels, _, totals| to.count(labels, totals.unacknowledged)),
+    ),
+    counter("howdah_lost_writes_total", "Sessions whose last write a failover has lost.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.count(labels, totals.lost_writes));
+    }),
     counter("howdah_pins_total", "Sessions that came to keep their server, by cause.", |scene, to| {
         each_set(scene, |labels, _, totals| {
             for ((_, cause), count) in Causes::WORDS.into_iter().zip(totals.pins) {
@@ -87,6 +113,9 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     counter("howdah_sent_bytes_total", "Bytes to clients.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.sent));
+    }),
+    histogram("howdah_hold_seconds", "Time that requests waited for a primary.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.durations(labels, &totals.hold_time));
     }),
     histogram("howdah_wait_seconds", "Time that clients waited for a server.", |scene, to| {
         each_set(scene, |labels, _, totals| to.durations(labels, &totals.wait_time));

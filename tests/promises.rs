@@ -20,4 +20,5 @@ mod own_cluster;
 mod pgbench;
 mod pools;
 mod regression_suite;
+mod rejoin;
 mod virtual_sessions;

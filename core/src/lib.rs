@@ -5,6 +5,7 @@
 //! Who may import whom is a table in `ARCHITECTURE.md` that `tests/layers.rs` enforces.
 
 pub mod admin;
+pub mod agent;
 pub mod app;
 pub mod ask;
 pub mod auth;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use howdah::{app, ask, config, demo, import};
+use howdah::{agent, app, ask, config, demo, import};
 
 /// A PostgreSQL proxy whose decisions are WebAssembly components.
 ///
@@ -46,6 +46,12 @@ enum Command {
         /// The statement
         sql: String,
     },
+    /// Stand on a node's machine and stop, start, rewind or rebuild the node when a proxy asks for it
+    Agent {
+        /// The agent's configuration file (TOML)
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Start a real cluster in a temporary folder with the proxy in front of it
     Demo(demo::DemoOptions),
 }
@@ -67,6 +73,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Import(options)) => import(&options),
         Some(Command::Route { sources, sql }) => route(sources, &sql),
+        Some(Command::Agent { config }) => agent::run(&config).map_err(anyhow::Error::from),
         Some(Command::Demo(options)) => demo::run(options).context("demo"),
     };
     match outcome {

@@ -83,8 +83,8 @@ do_start() {
     fi
 }
 
-do_follow() {
-    must_have_data
+# Puts lines in the place of those in postgresql.auto.conf that say whom to follow.
+set_upstream() {
     conf=$DATA_DIR/postgresql.auto.conf
     new=$conf.howdah
     if [ -f "$conf" ]; then
@@ -92,8 +92,23 @@ do_follow() {
     else
         : > "$new"
     fi
-    printf '%s\n' "$FOLLOW" >> "$new" || fail "cannot write $new"
+    [ -z "$1" ] || printf '%s\n' "$1" >> "$new" || fail "cannot write $new"
     mv "$new" "$conf" || fail "cannot write $conf"
+}
+
+do_disarm() {
+    runs || fail "the server does not run, and would be started as a primary"
+    case $(pg pg_controldata -D "$DATA_DIR") in
+        *'in production'*) ;;
+        *) fail "the server is no primary" ;;
+    esac
+    rm -f "$DATA_DIR/standby.signal" || fail "cannot remove standby.signal"
+    set_upstream ''
+}
+
+do_follow() {
+    must_have_data
+    set_upstream "$FOLLOW"
     rm -f "$DATA_DIR/recovery.signal"
     : > "$DATA_DIR/standby.signal" || fail "cannot write standby.signal"
 }
@@ -255,6 +270,7 @@ main() {
             stop) do_stop ;;
             start) do_start ;;
             follow) do_follow ;;
+            disarm) do_disarm ;;
             rewind) do_rewind ;;
             rebuild) do_rebuild ;;
         esac

@@ -1,7 +1,9 @@
 //! A node that was left behind comes back as a standby, by the gentlest way that works, and never as a second primary.
 //!
-//! [`lab`] is the cluster, [`executors`] the ways to its machines.
+//! [`lab`] is the cluster, [`executors`] the ways to its machines, [`switchover`] the old
+//! primary's part in a planned one, [`doctor`] what says beforehand that it would not work.
 
+mod doctor;
 mod executors;
 mod lab;
 mod switchover;
@@ -71,9 +73,7 @@ fn a_rewound_node_keeps_its_own_configuration_files() {
     }
     fs::write(lab.node(1).data.join("server.key"), "theirs").unwrap();
     for number in 0..=1 {
-        let owner = lab.node(number).data.join("PG_VERSION");
-        let key = lab.node(number).data.join("server.key");
-        std::process::Command::new("chown").arg("--reference").args([owner, key]).status().unwrap();
+        lab.own(&lab.node(number).data.join("server.key"));
     }
     diverged(&lab);
 
@@ -287,6 +287,7 @@ fn what_was_cut_short_is_not_started_and_is_rebuilt() {
     // Where a rewind that ran out of time leaves off.
     lab.carry_out(&host, vec![Step::Follow(lab.upstream(0, 1))]).0.unwrap();
     fs::write(lab.work_dir(0).join("unfinished"), "").unwrap();
+    lab.own(&lab.work_dir(0).join("unfinished"));
 
     let refused = lab.carry_out(&host, vec![Step::Start(Warrant::Rejoin)]).0.unwrap_err().to_string();
     assert!(refused.contains("did not come to its end"), "{refused}");

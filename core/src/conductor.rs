@@ -18,10 +18,8 @@ use crate::{
         CatalogSource, Generation,
         builder::{self, BuildError, ClusterParts},
     },
-    net::stream::SocketOptions,
     operate::{Command, Outcome},
     plugin::Engine,
-    server::ServerTls,
     shutdown::Phase,
     sql::Catalog,
     worker::{HISTORY_MAX, Shared},
@@ -192,7 +190,7 @@ impl Desk {
                 watch.monitor.update(
                     cluster,
                     Timings::from(&*new.config),
-                    &login(&new.config, cluster, &new.server_tls),
+                    &ControlLogin::of(&new.config, cluster, &new.server_tls),
                 );
             }
         }
@@ -229,7 +227,7 @@ fn make(
     let logins: HashMap<_, _> = config
         .clusters
         .values()
-        .map(|cluster| (Arc::clone(&cluster.name), login(&config, cluster, &server_tls)))
+        .map(|cluster| (Arc::clone(&cluster.name), ControlLogin::of(&config, cluster, &server_tls)))
         .collect();
     let made = builder::build(engine, config, number, cause, |cluster| {
         let watch = clusters.entry(Arc::clone(&cluster.name)).or_insert_with(|| {
@@ -254,19 +252,6 @@ fn begin(cluster: &Arc<Cluster>, timings: Timings, login: ControlLogin) -> Watch
     let spec =
         MonitorSpec { cluster: Arc::clone(cluster), timings, login, facts: Arc::clone(&facts), reports: reported };
     Watch { monitor: Monitor::start(spec), facts, reports }
-}
-
-/// How the monitor logs in: with the password of the cluster, or the secret of the `auth_file`.
-fn login(config: &Config, cluster: &Cluster, tls: &ServerTls) -> ControlLogin {
-    let secret = cluster
-        .control_password
-        .as_deref()
-        .or_else(|| config.secrets.get(&cluster.control_user).map(|secret| &**secret));
-    ControlLogin {
-        secret: secret.map(crate::auth::Secret::parse),
-        tls: tls.clone(),
-        socket: SocketOptions::from(config),
-    }
 }
 
 impl Shared {

@@ -18,6 +18,7 @@ pub mod conductor;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod facts;
 pub mod generation;
 pub mod id;

@@ -264,7 +264,8 @@ fn an_agent_does_nothing_for_whom_it_does_not_know_or_for_what_is_no_job() {
 
     let mallory = through_agent(&lab, &agent, "mallory");
     assert!(lab.carry_out(&mallory, vec![Step::Stop(StopMode::Fast)]).0.is_err());
-    assert!(agent.log().contains("\"mallory\" is not in `allow`"), "{}", agent.log());
+    let refused = || agent.log().contains("\"mallory\" is not in `allow`").then_some(());
+    assert!(wait::until(PATIENCE, refused).is_some(), "{}", agent.log());
 
     let proxy = through_agent(&lab, &agent, "proxy");
     let source =

@@ -27,6 +27,7 @@ pub struct Lab {
     pub postgres: PgCluster,
     pub login: ControlLogin,
     change: fn(&mut Settings),
+    user: &'static str,
 }
 
 impl Lab {
@@ -43,12 +44,18 @@ impl Lab {
             postgres.wait_until_replayed(standby, PATIENCE).unwrap();
         }
         let login = ControlLogin { secret: None, tls: ServerTls::DISABLED, socket: SocketOptions::default() };
-        Self { postgres, login, change: |_| {} }
+        Self { postgres, login, change: |_| {}, user: SUPERUSER }
     }
 
     /// What the tests change in each node's executor.
     pub fn change(mut self, change: fn(&mut Settings)) -> Self {
         self.change = change;
+        self
+    }
+
+    /// Another control user than the superuser.
+    pub fn as_user(mut self, user: &'static str) -> Self {
+        self.user = user;
         self
     }
 
@@ -68,7 +75,7 @@ impl Lab {
         Cluster {
             name: "main".into(),
             nodes: self.postgres.nodes().iter().map(node).collect(),
-            control_user: SUPERUSER.into(),
+            control_user: self.user.into(),
             control_password: None,
             control_database: "postgres".into(),
             replication_user: None,
@@ -93,6 +100,12 @@ impl Lab {
     pub fn executor(&self, kind: ExecutorKind, number: usize) -> Executor {
         let cluster = self.cluster(kind);
         Executor::of(&cluster, &cluster.nodes[number], &self.login, PATIENCE).unwrap()
+    }
+
+    /// Hands a file of ours over to the user that PostgreSQL runs as.
+    pub fn own(&self, file: &Path) {
+        let like = self.node(0).data.join("PG_VERSION");
+        assert!(Command::new("chown").arg("--reference").args([&like, file]).status().unwrap().success());
     }
 
     /// Where jobs keep what they save of a node.

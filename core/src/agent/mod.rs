@@ -25,10 +25,13 @@ use tokio::{
 
 use self::settings::{Settings, SettingsError};
 use crate::{
-    control::host::{
-        Host, HostError, Job,
-        frame::{self, ALPN, Answer, HEARTBEAT, Request, VERSION},
-        local::Exec,
+    control::{
+        host::{
+            Host, HostError, Job,
+            frame::{self, ALPN, Answer, HEARTBEAT, Request, VERSION},
+            local::Exec,
+        },
+        in_words,
     },
     net::{
         stream::{Plain, Stream},
@@ -214,12 +217,8 @@ fn answer(outcome: Result<crate::control::host::NodeState, HostError>) -> Answer
             Answer::Failed { step, why: format!("it did not end within {limit:?}"), said: said.0 }
         }
         Err(HostError::Unfit(unfit)) => Answer::Refused(unfit.to_string()),
-        Err(error) => Answer::Failed { step: "the job".into(), why: in_words(&error), said: Vec::new() },
+        Err(error) => Answer::Failed { step: "the job".into(), why: in_words(&error).to_string(), said: Vec::new() },
     }
-}
-
-fn in_words(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn outcome(answer: &Answer) -> &'static str {

@@ -2,6 +2,8 @@
 # and the call of `main`. Values come as single-quoted words and are only ever used in double quotes, so nothing that
 # comes from elsewhere is read as shell. Plain POSIX, because it has to run on machines where nothing of ours is.
 #
+# `true >` and not `: >`, because a shell ends itself when a redirection of one of its special commands fails.
+#
 # Lines that begin with @ are for whoever started us; all others are what the commands print.
 
 say() { printf '@%s\n' "$*"; }
@@ -90,7 +92,7 @@ set_upstream() {
     if [ -f "$conf" ]; then
         grep -Ev '^[[:space:]]*(primary_conninfo|primary_slot_name)[[:space:]=]' "$conf" > "$new"
     else
-        : > "$new"
+        true > "$new"
     fi
     [ -z "$1" ] || printf '%s\n' "$1" >> "$new" || fail "cannot write $new"
     mv "$new" "$conf" || fail "cannot write $conf"
@@ -110,7 +112,7 @@ do_follow() {
     must_have_data
     set_upstream "$FOLLOW"
     rm -f "$DATA_DIR/recovery.signal"
-    : > "$DATA_DIR/standby.signal" || fail "cannot write standby.signal"
+    true > "$DATA_DIR/standby.signal" || fail "cannot write standby.signal"
 }
 
 # pg_rewind and pg_basebackup bring the source's files, with the source's port, certificates and rules of access.
@@ -157,14 +159,14 @@ do_rewind() {
     keep_diverged
     # A crashed node is recovered first, in single-user mode, which knows no standby.
     rm -f "$DATA_DIR/standby.signal" "$DATA_DIR/recovery.signal"
-    : > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
+    true > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
     set -- --target-pgdata="$DATA_DIR" --source-server="$SOURCE" --progress
     [ -z "$CONFIG_FILE" ] || set -- "$@" --config-file="$CONFIG_FILE"
     pg pg_rewind "$@"
     status=$?
     restore_own_files
     # Whatever has become of it, nobody is to start it as a primary.
-    : > "$DATA_DIR/standby.signal"
+    true > "$DATA_DIR/standby.signal"
     [ "$status" = 0 ] || fail "pg_rewind ended with status $status"
     rm -rf "$WORK_DIR/unfinished" "$WORK_DIR/saved"
 }
@@ -188,9 +190,9 @@ do_rebuild() {
         rm -rf "$copy"
         fail "pg_basebackup failed; what was there before is untouched"
     fi
-    : > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
+    true > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
     # From its first moment in its place it is a standby.
-    : > "$copy/standby.signal"
+    true > "$copy/standby.signal"
     replace_by "$copy"
     restore_own_files
     rm -rf "$WORK_DIR/unfinished" "$WORK_DIR/saved"

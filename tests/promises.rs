@@ -22,4 +22,5 @@ mod own_cluster;
 mod pgbench;
 mod pools;
 mod regression_suite;
+mod rejoin;
 mod virtual_sessions;

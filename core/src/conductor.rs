@@ -22,10 +22,8 @@ use crate::{
         CatalogSource, Generation,
         builder::{self, BuildError, ClusterParts},
     },
-    net::stream::SocketOptions,
     operate::{ClusterOrder, Command, Outcome},
     plugin::{ControlPolicies, Engine},
-    server::ServerTls,
     shutdown::Phase,
     sql::Catalog,
     traffic::OwnTraffic,
@@ -204,7 +202,7 @@ impl Desk {
     fn appoint_stewards(&mut self, generation: &Generation) -> Result<(), LogError> {
         for (name, watch) in &mut self.clusters {
             let Some(cluster) = generation.config.clusters.get(&**name) else { continue };
-            let login = login(&generation.config, cluster, &generation.server_tls);
+            let login = ControlLogin::of(&generation.config, cluster, &generation.server_tls);
             match (&watch.steward, cluster.failover) {
                 (Some(steward), Failover::Automatic) => steward.update(Arc::clone(cluster), login),
                 (Some(_), _) => {
@@ -277,7 +275,7 @@ impl Desk {
                 watch.monitor.update(
                     cluster,
                     Timings::from(&*new.config),
-                    &login(&new.config, cluster, &new.server_tls),
+                    &ControlLogin::of(&new.config, cluster, &new.server_tls),
                 );
             }
         }
@@ -342,7 +340,7 @@ fn make(
     let logins: HashMap<_, _> = config
         .clusters
         .values()
-        .map(|cluster| (Arc::clone(&cluster.name), login(&config, cluster, &server_tls)))
+        .map(|cluster| (Arc::clone(&cluster.name), ControlLogin::of(&config, cluster, &server_tls)))
         .collect();
     let made = builder::build(engine, config, number, cause, |cluster| {
         let watch = clusters.entry(Arc::clone(&cluster.name)).or_insert_with(|| {
@@ -369,19 +367,6 @@ fn begin(cluster: &Arc<Cluster>, timings: Timings, login: ControlLogin) -> Watch
         MonitorSpec { cluster: Arc::clone(cluster), timings, login, facts: Arc::clone(&facts), reports: reported };
     let monitor = Arc::new(Monitor::start(spec));
     Watch { monitor, facts, reports, status: Arc::default(), steward: None }
-}
-
-/// How the monitor logs in: with the password of the cluster, or the secret of the `auth_file`.
-fn login(config: &Config, cluster: &Cluster, tls: &ServerTls) -> ControlLogin {
-    let secret = cluster
-        .control_password
-        .as_deref()
-        .or_else(|| config.secrets.get(&cluster.control_user).map(|secret| &**secret));
-    ControlLogin {
-        secret: secret.map(crate::auth::Secret::parse),
-        tls: tls.clone(),
-        socket: SocketOptions::from(config),
-    }
 }
 
 impl Shared {

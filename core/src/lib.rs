@@ -5,6 +5,7 @@
 //! Who may import whom is a table in `ARCHITECTURE.md` that `tests/layers.rs` enforces.
 
 pub mod admin;
+pub mod agent;
 pub mod app;
 pub mod ask;
 pub mod auth;
@@ -17,6 +18,7 @@ pub mod conductor;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod doctor;
 pub mod facts;
 pub mod generation;
 pub mod id;

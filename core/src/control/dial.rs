@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::observation::{Failure, FailureKind, Loss};
 use crate::{
     auth::Secret,
-    config::types::{Cluster, Node},
+    config::types::{Cluster, Config, Node},
     net::stream::SocketOptions,
     server::{
         ConnectError, ServerTarget, ServerTls,
@@ -33,8 +33,17 @@ pub struct ControlLogin {
 }
 
 impl ControlLogin {
+    /// With the password of the cluster, or the secret of the `auth_file`.
+    pub fn of(config: &Config, cluster: &Cluster, tls: &ServerTls) -> Self {
+        let secret = cluster
+            .control_password
+            .as_deref()
+            .or_else(|| config.secrets.get(&cluster.control_user).map(|secret| &**secret));
+        Self { secret: secret.map(Secret::parse), tls: tls.clone(), socket: SocketOptions::from(config) }
+    }
+
     /// Where to find a node's control database.
-    pub(super) fn target(&self, cluster: &Cluster, node: &Node, connect_timeout: Duration) -> ServerTarget {
+    pub fn target(&self, cluster: &Cluster, node: &Node, connect_timeout: Duration) -> ServerTarget {
         ServerTarget {
             node: node.name.clone(),
             host: node.host.clone(),
@@ -151,8 +160,8 @@ fn startup_failure(message: &ServerMessage) -> FailureKind {
     }
 }
 
-/// The error with all of its causes.
-fn in_words(error: &dyn Error) -> Arc<str> {
+/// The error with all of its causes, on one line.
+pub fn in_words(error: &dyn Error) -> Arc<str> {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -22,7 +22,7 @@ mod steward;
 mod task;
 
 pub use catalogs::{CATALOGS_MAX, Catalogs};
-pub use dial::{ControlLogin, Dial, Link, Network};
+pub use dial::{ControlLogin, Dial, Link, Network, in_words};
 pub use judge::NoSuchNode;
 pub use monitor::{Monitor, MonitorHandle, MonitorSpec};
 pub use observation::{Failure, FailureKind, Timings};

@@ -36,10 +36,27 @@ pub enum Step {
     Start(Warrant),
     /// `standby.signal`, and whom to follow, in the data directory of a node that is down or up.
     Follow(Upstream),
+    /// No `standby.signal` and nobody to follow any more, on a primary that runs: it stays one.
+    Disarm,
     /// `pg_rewind` a node that is down to the history of `source`. Its configuration files stay as they are.
     Rewind(Rewind),
     /// `pg_basebackup` in the place of what is there. Its configuration files stay as they are.
     Rebuild(Rebuild),
+}
+
+impl Step {
+    /// Its name in scripts and log lines.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Stop(_) => "stop",
+            Self::Start(_) => "start",
+            Self::Follow(_) => "follow",
+            Self::Disarm => "disarm",
+            Self::Rewind(_) => "rewind",
+            Self::Rebuild(_) => "rebuild",
+        }
+    }
 }
 
 /// How a server is stopped.
@@ -172,7 +189,7 @@ impl Job {
         fit(!self.limit.is_zero(), "the time limit")?;
         for step in &self.steps {
             match step {
-                Step::Status | Step::Stop(_) | Step::Start(_) => {}
+                Step::Status | Step::Stop(_) | Step::Start(_) | Step::Disarm => {}
                 Step::Follow(upstream) => {
                     upstream.source.check()?;
                     fit(is_line(&upstream.name), "the follower's name")?;

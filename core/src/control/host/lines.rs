@@ -109,7 +109,9 @@ impl<'a> Lines<'a> {
     }
 
     pub(super) fn said(&self) -> Said {
-        Said(self.said.iter().cloned().collect())
+        let partial = String::from_utf8_lossy(&self.partial).into_owned();
+        let partial = Some(partial).filter(|line| !line.trim().is_empty() && !line.starts_with('@'));
+        Said(self.said.iter().cloned().chain(partial).collect())
     }
 
     pub(super) fn late(&self, limit: Duration) -> HostError {

@@ -154,33 +154,26 @@ impl<'a> Values<'a> {
     }
 
     fn take(&mut self, step: &'a Step) {
-        let word = match step {
-            Step::Status => "status",
-            Step::Stop(mode) => {
-                self.stop_mode = *mode;
-                "stop"
-            }
-            Step::Start(_) => "start",
+        match step {
+            Step::Status | Step::Start(_) | Step::Disarm => {}
+            Step::Stop(mode) => self.stop_mode = *mode,
             Step::Follow(upstream) => {
                 let slot = upstream.slot.as_deref().unwrap_or_default();
                 let conninfo = setting(&primary_conninfo(upstream));
                 self.follow = format!("primary_conninfo = {conninfo}\nprimary_slot_name = {}", setting(slot));
-                "follow"
             }
             Step::Rewind(rewind) => {
                 self.source = Some(&rewind.source);
                 self.keep_from = rewind.keep.as_ref().map(|keep| keep.segment.as_str());
-                "rewind"
             }
             Step::Rebuild(rebuild) => {
                 self.source = Some(&rebuild.source);
                 self.slot = rebuild.slot.as_deref();
                 self.max_rate = rebuild.max_rate_kib.map(|rate| rate.to_string()).unwrap_or_default();
                 self.keep_from = rebuild.keep.as_ref().map(|keep| keep.segment.as_str());
-                "rebuild"
             }
-        };
-        self.steps.push(word);
+        }
+        self.steps.push(step.word());
     }
 }
 

@@ -2,6 +2,8 @@
 # and the call of `main`. Values come as single-quoted words and are only ever used in double quotes, so nothing that
 # comes from elsewhere is read as shell. Plain POSIX, because it has to run on machines where nothing of ours is.
 #
+# `true >` and not `: >`, because a shell ends itself when a redirection of one of its special commands fails.
+#
 # Lines that begin with @ are for whoever started us; all others are what the commands print.
 
 say() { printf '@%s\n' "$*"; }
@@ -83,19 +85,34 @@ do_start() {
     fi
 }
 
-do_follow() {
-    must_have_data
+# Puts lines in the place of those in postgresql.auto.conf that say whom to follow.
+set_upstream() {
     conf=$DATA_DIR/postgresql.auto.conf
     new=$conf.howdah
     if [ -f "$conf" ]; then
         grep -Ev '^[[:space:]]*(primary_conninfo|primary_slot_name)[[:space:]=]' "$conf" > "$new"
     else
-        : > "$new"
+        true > "$new"
     fi
-    printf '%s\n' "$FOLLOW" >> "$new" || fail "cannot write $new"
+    [ -z "$1" ] || printf '%s\n' "$1" >> "$new" || fail "cannot write $new"
     mv "$new" "$conf" || fail "cannot write $conf"
+}
+
+do_disarm() {
+    runs || fail "the server does not run, and would be started as a primary"
+    case $(pg pg_controldata -D "$DATA_DIR") in
+        *'in production'*) ;;
+        *) fail "the server is no primary" ;;
+    esac
+    rm -f "$DATA_DIR/standby.signal" || fail "cannot remove standby.signal"
+    set_upstream ''
+}
+
+do_follow() {
+    must_have_data
+    set_upstream "$FOLLOW"
     rm -f "$DATA_DIR/recovery.signal"
-    : > "$DATA_DIR/standby.signal" || fail "cannot write standby.signal"
+    true > "$DATA_DIR/standby.signal" || fail "cannot write standby.signal"
 }
 
 # pg_rewind and pg_basebackup bring the source's files, with the source's port, certificates and rules of access.
@@ -142,14 +159,14 @@ do_rewind() {
     keep_diverged
     # A crashed node is recovered first, in single-user mode, which knows no standby.
     rm -f "$DATA_DIR/standby.signal" "$DATA_DIR/recovery.signal"
-    : > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
+    true > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
     set -- --target-pgdata="$DATA_DIR" --source-server="$SOURCE" --progress
     [ -z "$CONFIG_FILE" ] || set -- "$@" --config-file="$CONFIG_FILE"
     pg pg_rewind "$@"
     status=$?
     restore_own_files
     # Whatever has become of it, nobody is to start it as a primary.
-    : > "$DATA_DIR/standby.signal"
+    true > "$DATA_DIR/standby.signal"
     [ "$status" = 0 ] || fail "pg_rewind ended with status $status"
     rm -rf "$WORK_DIR/unfinished" "$WORK_DIR/saved"
 }
@@ -173,9 +190,9 @@ do_rebuild() {
         rm -rf "$copy"
         fail "pg_basebackup failed; what was there before is untouched"
     fi
-    : > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
+    true > "$WORK_DIR/unfinished" || fail "cannot write to $WORK_DIR"
     # From its first moment in its place it is a standby.
-    : > "$copy/standby.signal"
+    true > "$copy/standby.signal"
     replace_by "$copy"
     restore_own_files
     rm -rf "$WORK_DIR/unfinished" "$WORK_DIR/saved"
@@ -255,6 +272,7 @@ main() {
             stop) do_stop ;;
             start) do_start ;;
             follow) do_follow ;;
+            disarm) do_disarm ;;
             rewind) do_rewind ;;
             rebuild) do_rebuild ;;
         esac

@@ -129,8 +129,7 @@ impl Talk {
 
     /// What it does with its primary; `None`: it streams on this timeline.
     pub(super) async fn not_streaming(&mut self, timeline: u32) -> Result<Option<String>, RejoinError> {
-        let look = "SELECT pg_is_in_recovery(), r.status, r.received_tli, \
-                    EXISTS (SELECT FROM pg_stat_get_wal_receiver()) \
+        let look = "SELECT pg_is_in_recovery(), r.status, r.received_tli \
                     FROM (SELECT 1) one LEFT JOIN pg_stat_wal_receiver r ON true";
         let row = self.one("its WAL receiver", look).await?;
         let received: Option<u32> = row.parse(2);

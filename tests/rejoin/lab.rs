@@ -73,6 +73,8 @@ impl Lab {
             executor: Arc::new(self.settings(kind, node)),
         };
         Cluster {
+            failover: Default::default(),
+            healing: Default::default(),
             name: "main".into(),
             nodes: self.postgres.nodes().iter().map(node).collect(),
             control_user: self.user.into(),

@@ -128,14 +128,6 @@ impl Request {
 }
 
 impl History {
-    /// From that moment until the next write that was sent or still waited then, or later, was acknowledged.
-    pub fn outage_after(&self, moment: Instant) -> Option<Duration> {
-        let later = self.requests.iter().filter(|request| request.is_committed_write() && request.answered > moment);
-        // What was on its way to the client already is no sign of life.
-        let later = later.filter(|request| request.sent > moment || request.answered - moment > ON_ITS_WAY);
-        later.map(|request| request.answered - moment).min()
-    }
-
     /// The longest time without an acknowledged write from one moment to another.
     pub fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
         let within = self.requests.iter().filter(|request| request.is_committed_write());
@@ -186,9 +178,6 @@ impl History {
         assert!(lost.is_empty(), "{} acknowledged rows are lost: {lost:?}", lost.len());
     }
 }
-
-/// An answer that was sent before a moment is read within this after it.
-const ON_ITS_WAY: Duration = Duration::from_millis(20);
 
 /// Ids of one client differ from those of the others by this.
 const IDS_PER_CLIENT: u64 = 1_000_000_000;

@@ -1,6 +1,7 @@
 //! Clients outlive the loss of their primary: they wait for the next one, and what is lost is told once.
 
 mod lost;
+mod resolved;
 mod unacknowledged;
 mod waiting;
 

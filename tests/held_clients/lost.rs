@@ -1,6 +1,10 @@
 //! What is lost with a server is told once, as it is.
 
-use howdah_tests::raw::{Raw, bind, describe, execute, parse, query, sync, tags};
+use howdah::demo::wait;
+use howdah_tests::{
+    PATIENCE,
+    raw::{Raw, bind, describe, execute, parse, query, sync, tags},
+};
 
 use super::{error, healing, promote, synchronous, told, until_console_says};
 
@@ -43,13 +47,17 @@ fn who_waits_for_an_answer_of_a_frozen_primary_is_told_when_another_reigns() {
     let (mut alone, mut inside) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
     let mut reading = Raw::login(proxy.port(), "postgres");
     let mut idle = Raw::login(proxy.port(), "postgres");
-    for client in [&mut inside, &mut idle, &mut alone, &mut reading] {
+    for client in [&mut inside, &mut idle] {
         client.query("BEGIN");
         client.query("INSERT INTO t VALUES (1)");
     }
-    // Now there is a server for each.
+    // Then there is a server for each.
     for client in [&mut alone, &mut reading] {
-        client.query("ROLLBACK");
+        client.query("BEGIN");
+        client.query("SELECT 1");
+    }
+    for client in [&mut alone, &mut reading] {
+        client.query("COMMIT");
     }
     cluster.primary().sigstop();
     alone.send(&query("INSERT INTO t VALUES (2)")).unwrap();
@@ -81,7 +89,7 @@ fn a_transaction_on_its_way_to_be_committed_says_that_nobody_knows() {
     writing.send(&query("COMMIT")).unwrap();
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let waiting = || (cluster.primary().psql(waits).unwrap() == "1").then_some(());
-    howdah::demo::wait::until(howdah_tests::PATIENCE, waiting).expect("it waits");
+    wait::until(PATIENCE, waiting).expect("it waits");
 
     cluster.primary().kill9().unwrap();
 
@@ -118,7 +126,7 @@ fn a_statement_whose_server_is_told_to_go_is_made_again_if_nothing_of_it_lasts()
                      AND state = 'active' AND pid <> pg_backend_pid()";
     let kill_one = || {
         let killed = || (cluster.primary().psql(terminate).unwrap() == "1").then_some(());
-        howdah::demo::wait::until(howdah_tests::PATIENCE, killed).expect("a query to kill");
+        wait::until(PATIENCE, killed).expect("a query to kill");
     };
 
     client.send(&query("INSERT INTO t SELECT 1 FROM pg_sleep(2)")).unwrap();

@@ -5,7 +5,11 @@ use std::{
     thread,
 };
 
-use howdah_tests::raw::{Raw, cancel_request, query, tags};
+use howdah::demo::wait;
+use howdah_tests::{
+    PATIENCE,
+    raw::{Raw, cancel_request, query, tags},
+};
 
 use super::{error, healing, promote, synchronous, told, until_waiting};
 
@@ -57,7 +61,7 @@ fn a_killed_primary_costs_each_client_one_error_at_most_and_no_commit() {
     proxy.client().ask("CREATE TABLE t (row text PRIMARY KEY)").unwrap();
     let (turns, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let until = |count: usize| {
-        let more = howdah::demo::wait::until(howdah_tests::PATIENCE, || (turns.load(SeqCst) >= count).then_some(()));
+        let more = wait::until(PATIENCE, || (turns.load(SeqCst) >= count).then_some(()));
         more.expect("clients go on");
     };
 
@@ -148,6 +152,10 @@ fn reads_go_on_at_a_standby_while_writes_wait() {
         healing(&cluster, |config| config.router("builtin:read-write-split", "{ }").set("failover_hold_timeout", "60"));
     proxy.client().ask("CREATE TABLE t (x int)").unwrap();
     let (mut writer, mut reader) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    // A session reads there once its user's last write is known to be there.
+    let port = cluster.standbys()[0].port.to_string();
+    let reads_there = || (reader.query("SELECT current_setting('port')")[1].value() == port).then_some(());
+    wait::until(PATIENCE, reads_there).expect("reads go to the standby");
     cluster.primary().kill9().unwrap();
     writer.send(&query("INSERT INTO t VALUES (1)")).unwrap();
     until_waiting(&proxy, 1);

@@ -69,6 +69,11 @@ impl Session {
                 traces.carry_over();
                 self.traces = Some(traces);
             }
+            (Err(_), _) if traces.is_a_guess() && self.outlives_servers() => {
+                self.lose_server();
+                self.listen_to_no_more(&traces);
+                return Ok(());
+            }
             (Err(error), _) => {
                 self.lease = None;
                 return Err(SessionError::Settings(error));

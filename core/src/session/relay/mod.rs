@@ -307,7 +307,6 @@ impl Exchange {
         self.kept = 0;
         self.sent = false;
         self.farewell = false;
-        self.told_fatal = false;
         self.unacknowledged = false;
         self.touched = false;
         self.refused = None;

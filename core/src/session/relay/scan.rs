@@ -123,12 +123,10 @@ impl Exchange {
                     // The Query that should have ended the batch is ignored.
                     self.flow = Flow::Batch;
                 }
-                if is_fatal(body) {
-                    if self.keeps_farewells && is_farewell(body) {
-                        self.farewell = self.hold;
-                        return Err(self.server_gone(io::Error::other(farewell(body))));
-                    }
-                    self.told_fatal = true;
+                let is_fatal = is_fatal(body);
+                if is_fatal && self.keeps_farewells && is_farewell(body) {
+                    self.farewell = self.hold;
+                    return Err(self.server_gone(io::Error::other(farewell(body))));
                 }
                 let has_other_columns = self.prepared_anew && has_other_columns(body);
                 let stale = has_other_columns || is_stale_plan(body);
@@ -145,6 +143,7 @@ impl Exchange {
                     };
                 }
                 self.hold = self.refused.is_some();
+                self.told_fatal |= is_fatal && !self.hold;
                 let told = if has_other_columns { Some(stale_plan()) } else { with_clients_name(body, names) };
                 if let Some(told) = told {
                     self.to_client.replace(at, next.total, &told);

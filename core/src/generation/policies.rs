@@ -99,3 +99,6 @@ impl Policies<'_> {
         load(&spec, plugin).map(Some).map_err(|cause| BuildError::Plugin { role, cause })
     }
 }
+
+#[cfg(test)]
+mod tests;

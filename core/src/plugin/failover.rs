@@ -1,6 +1,6 @@
 //! What the control plane asks about its primary: is it lost, and whom to promote.
 //!
-//! Calls are synchronous and may take a second of CPU time when the policy is at its worst: make them from a
+//! Calls are synchronous and may take 200 ms of CPU time when the policy is at its worst: make them from a
 //! thread that may wait. Without an answer the null policy holds, which never fails over.
 
 use std::time::Duration;

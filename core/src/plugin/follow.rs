@@ -1,6 +1,6 @@
 //! What the control plane asks after a promotion: what each other standby does next.
 //!
-//! Calls are synchronous and may take a second of CPU time when the policy is at its worst: make them from a
+//! Calls are synchronous and may take 200 ms of CPU time when the policy is at its worst: make them from a
 //! thread that may wait. Without an answer the null policy holds, which leaves standbys alone.
 
 use super::{

@@ -33,7 +33,7 @@ pub(crate) struct Limits {
 /// not wait for a policy that loops for longer than it takes to notice that a primary is gone.
 const CONTROL: Limits = Limits {
     instances: 1,
-    decision: Duration::from_secs(1),
+    decision: Duration::from_millis(200),
     restart: Duration::from_secs(1),
     busy: Duration::from_secs(2),
 };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use howdah_plugin::{
-    NodeId, NodeRole,
+    Node, NodeId, NodeRole,
     failover::{Election, Trigger, Verdict},
     observation::{Cluster, NodeReport, Reachability},
 };
@@ -33,8 +33,11 @@ pub fn assess(settings: &Settings, cluster: &Cluster) -> Verdict {
     let Some(primary) = cluster.primary else {
         return Verdict::Hold("nobody knows which node is the primary".to_owned());
     };
+    let testimony = testimony(settings, cluster, primary);
+    // A refusal alone may come from elsewhere; together with the standbys' word it needs no repetition.
+    let fall = if testimony == Testimony::Lost { 1 } else { settings.fall };
     let fresh = cluster.reports_of(primary, settings.report_max_age.0);
-    let opinions: Vec<_> = fresh.map(|(_, report)| opinion(settings, report)).collect();
+    let opinions: Vec<_> = fresh.map(|(_, report)| opinion(settings, report, fall)).collect();
     let needed = usize::from(cluster.quorum.needed.max(1));
     let lost = opinions.iter().filter(|opinion| matches!(opinion, Opinion::Lost(_))).count();
     let suspect = opinions.iter().filter(|opinion| matches!(opinion, Opinion::Suspect(_))).count();
@@ -53,8 +56,10 @@ pub fn assess(settings: &Settings, cluster: &Cluster) -> Verdict {
     if cluster.paused {
         return Verdict::Hold(format!("automatic failover is paused; {reason}"));
     }
-    if let Some(verdict) = contradiction(settings, cluster, primary) {
-        return verdict;
+    if let Testimony::HeardBy(name) = testimony
+        && !(cluster.synchronous && settings.heard_by_standbys == HeardByStandbys::FailOverIfSynchronous)
+    {
+        return contradiction(settings, cluster, primary, name);
     }
     if let Some(remaining) = too_soon(settings, cluster) {
         let why = format!("the last promotion was less than {} ago; {reason}", time(settings.min_interval.0));
@@ -69,14 +74,14 @@ pub fn assess(settings: &Settings, cluster: &Cluster) -> Verdict {
     }
 }
 
-fn opinion(settings: &Settings, report: &NodeReport) -> Opinion {
+fn opinion(settings: &Settings, report: &NodeReport, fall: u32) -> Opinion {
     let often = report.checks >= settings.fall;
     let lasting = time(report.lasting);
     let (is_lost, why) = match &report.reachability {
         Reachability::Ok if report.role == NodeRole::Standby => (often, "it has become a standby".to_owned()),
         Reachability::Ok => return Opinion::Well,
         Reachability::Misconfigured(why) => return Opinion::None(why.clone()),
-        Reachability::Refused => (often, "it refuses connections".to_owned()),
+        Reachability::Refused => (report.checks >= fall, "it refuses connections".to_owned()),
         Reachability::TimedOut => {
             (often && report.lasting >= settings.hang_timeout.0, format!("it has not answered for {lasting}"))
         }
@@ -99,28 +104,44 @@ fn calm(settings: &Settings, opinions: &[Opinion]) -> Verdict {
     }
 }
 
-/// A standby that still streams from the primary hears it.
-fn contradiction(settings: &Settings, cluster: &Cluster, primary: NodeId) -> Option<Verdict> {
-    if cluster.synchronous && settings.heard_by_standbys == HeardByStandbys::FailOverIfSynchronous {
-        return None;
+/// What the primary's own standbys say of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Testimony<'a> {
+    /// This one hears it.
+    HeardBy(&'a str),
+    /// Those that say anything do not.
+    Lost,
+    /// None says anything.
+    None,
+}
+
+fn testimony<'a>(settings: &Settings, cluster: &'a Cluster, primary: NodeId) -> Testimony<'a> {
+    // One that streams from another standby hears that one.
+    let own = |node: &&Node| node.id != primary && node.upstream.is_none_or(|upstream| upstream == primary);
+    let mut testimony = Testimony::None;
+    for node in cluster.nodes.iter().filter(own) {
+        for (_, report) in cluster.reports_of(node.id, settings.report_max_age.0) {
+            match (&report.reachability, report.streaming) {
+                (Reachability::Ok, Some(true)) => return Testimony::HeardBy(&node.name),
+                (Reachability::Ok, Some(false)) => testimony = Testimony::Lost,
+                _ => {}
+            }
+        }
     }
-    let hears = |id: NodeId| {
-        let mut reports = cluster.reports_of(id, settings.report_max_age.0);
-        reports.any(|(_, report)| report.reachability == Reachability::Ok && report.streaming == Some(true))
-    };
-    let witness = cluster.nodes.iter().find(|node| {
-        // One that streams from another standby hears that one.
-        node.id != primary && node.upstream.is_none_or(|upstream| upstream == primary) && hears(node.id)
-    })?;
-    let why = format!("{} still hears the primary", witness.name);
+    testimony
+}
+
+/// Observers have lost the primary, and a standby hears it.
+fn contradiction(settings: &Settings, cluster: &Cluster, primary: NodeId, witness: &str) -> Verdict {
+    let why = format!("{witness} still hears the primary");
     let for_long = cluster
         .reports_of(primary, settings.report_max_age.0)
         .any(|(_, report)| report.reachability != Reachability::Ok && report.lasting >= settings.witness_timeout.0);
-    Some(if for_long {
+    if for_long {
         Verdict::Hold(format!("{why}: the network between it and the observers is broken"))
     } else {
         Verdict::Wait((settings.recheck.0, why))
-    })
+    }
 }
 
 /// The rest of the shortest interval, in milliseconds.

@@ -135,13 +135,9 @@ impl Case<'_> {
     fn rebuild(&self, standby: &Standby) -> Option<Action> {
         let can = self.settings.rebuild && standby.capabilities.contains(Capabilities::REBUILD);
         let rate = self.settings.rebuild_max_rate.and_then(|rate| u32::try_from(rate.0 >> 10).ok());
-        can.then(|| {
-            Action::Rebuild(Rebuild {
-                source: RebuildSource::CopyFrom(self.event.new_primary.id),
-                upstream: self.event.new_primary.id,
-                max_rate_kib: rate,
-            })
-        })
+        let upstream = self.event.new_primary.id;
+        let rebuild = Rebuild { source: RebuildSource::CopyFrom(upstream), upstream, max_rate_kib: rate };
+        can.then_some(Action::Rebuild(rebuild))
     }
 
     /// A standby of a standby goes with it, as long as that one follows without being emptied.

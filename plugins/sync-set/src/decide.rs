@@ -70,7 +70,7 @@ impl Case<'_> {
     /// A member is gone when the primary has lost it, or when it has not answered for a while: it may look as
     /// if it streamed for a minute when it hangs.
     fn stays(&self, node: &Node) -> bool {
-        let is_lost = node.sync == Some(SyncRole::None) || node.health == NodeHealth::Draining;
+        let is_lost = self.streams(node) == Some(false) || node.health == NodeHealth::Draining;
         let own = self.cluster.own_report(node.id);
         let hangs =
             own.is_some_and(|own| own.reachability != Reachability::Ok && own.lasting >= self.settings.stall_timeout.0);
@@ -78,12 +78,21 @@ impl Case<'_> {
     }
 
     fn may_join(&self, node: &Node) -> bool {
-        let streams = node.sync.is_some_and(|sync| sync != SyncRole::None);
+        let streams = self.streams(node) == Some(true);
         let keeps_up = node.lag_bytes.is_some_and(|lag| lag <= self.settings.restore_max_lag.0);
         let own = self.cluster.own_report(node.id);
         let is_well =
             own.is_some_and(|own| own.reachability == Reachability::Ok && own.lasting >= self.settings.restore_after.0);
         streams && keeps_up && is_well && node.health == NodeHealth::Up
+    }
+
+    /// Whether it streams from the primary: as the primary tells, or else as it tells itself.
+    fn streams(&self, node: &Node) -> Option<bool> {
+        let by_itself = || {
+            let own = self.cluster.own_report(node.id)?;
+            own.streaming.filter(|_| own.reachability == Reachability::Ok)
+        };
+        node.sync.map(|sync| sync != SyncRole::None).or_else(by_itself)
     }
 
     fn is_member(&self, id: NodeId) -> bool {

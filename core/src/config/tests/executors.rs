@@ -1,5 +1,7 @@
 //! Who acts on the machines of nodes.
 
+use std::time::Duration;
+
 use super::*;
 use crate::config::ExecutorKind;
 

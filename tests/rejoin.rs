@@ -168,6 +168,57 @@ fn reinit_rebuilds_a_node_that_lost_its_data_and_one_that_runs() {
     lab.assert_follows();
 }
 
+/// What every process of the machine was started with.
+fn command_lines() -> Vec<String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok()).map(|line| lossy(&line)).collect()
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_password_is_on_no_command_line() {
+    const PASSWORD: &str = "it's a $ecret";
+    let lab = Lab::with(1, &[("password_encryption", "scram-sha-256")]);
+    let quoted = PASSWORD.replace('\'', "''");
+    lab.node(0).psql(&format!("CREATE ROLE keeper LOGIN SUPERUSER PASSWORD '{quoted}'")).unwrap();
+    for node in lab.postgres.nodes() {
+        fs::write(node.data.join("pg_hba.conf"), HBA).unwrap();
+        node.psql("SELECT pg_reload_conf()").unwrap();
+    }
+    diverged(&lab);
+    let lab = lab.as_user("keeper").with_password(PASSWORD);
+    let over = std::sync::atomic::AtomicBool::new(false);
+
+    let seen = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                seen.extend(
+                    command_lines().into_iter().filter(|line| line.contains("$ecret") || line.contains("pg_rewind")),
+                );
+                thread::sleep(Duration::from_millis(5));
+            }
+            seen
+        });
+        let (outcome, heard) = lab.rejoin(Order::Rejoin);
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(outcome.unwrap().decision.course, Course::Rewind, "{heard:?}");
+        assert!(!said(&heard, "$ecret"), "{heard:?}");
+        watch.join().unwrap()
+    });
+
+    assert!(said(&seen, "pg_rewind"), "the watch saw the work");
+    assert!(!said(&seen, "$ecret"), "{seen:?}");
+    lab.assert_follows();
+}
+
+/// The superuser of the tests comes in as always, everybody else has to show a password.
+const HBA: &str = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n\
+                   host replication all 127.0.0.1/32 scram-sha-256\n";
+
 #[test]
 fn a_zombie_primary_that_runs_and_has_written_is_stopped_and_rewound() {
     let lab = Lab::start(1);

@@ -59,6 +59,12 @@ impl Lab {
         self
     }
 
+    /// The control user's password.
+    pub fn with_password(mut self, password: &str) -> Self {
+        self.login.secret = Some(howdah::auth::Secret::parse(password));
+        self
+    }
+
     pub fn node(&self, number: usize) -> &PgNode {
         &self.postgres.nodes()[number]
     }

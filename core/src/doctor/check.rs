@@ -160,7 +160,7 @@ fn rights(needs: Needs) -> Vec<Question> {
         let otherwise = format!("it may not ALTER SYSTEM SET {parameter}");
         rights.push(ask(Feature::Failover, Weight::Missing, sql, otherwise));
     }
-    for (level, function) in FUNCTIONS {
+    for (level, function) in FUNCTIONS.into_iter().filter(|(level, _)| is_needed(*level)) {
         let sql = format!("has_function_privilege('pg_catalog.{function}', 'EXECUTE')");
         rights.push(ask(feature(level), Weight::Missing, sql, format!("it may not call {function}")));
     }

@@ -33,7 +33,7 @@ pub(super) const PARAMETERS: [&str; 5] = [
 ];
 
 /// Functions that not everybody may call.
-pub(super) const FUNCTIONS: [(Level, &str); 9] = [
+pub(super) const FUNCTIONS: [(Level, &str); 10] = [
     (Level::Failover, "pg_promote(boolean, integer)"),
     (Level::Failover, "pg_reload_conf()"),
     (Level::Failover, "pg_wal_replay_pause()"),
@@ -44,6 +44,8 @@ pub(super) const FUNCTIONS: [(Level, &str); 9] = [
     (Level::Rejoin, "pg_stat_file(text, boolean)"),
     (Level::Rejoin, "pg_read_binary_file(text)"),
     (Level::Rejoin, "pg_read_binary_file(text, bigint, bigint, boolean)"),
+    // Where the server's programs are.
+    (Level::Switchover, "pg_config()"),
 ];
 
 /// The statements for one cluster. To be run on the primary, as a superuser.

@@ -30,7 +30,7 @@ const REPORT_MAX_BYTES: usize = 256 * 1024;
 
 /// Where things are, as the server knows it.
 const PLACE: &str = "SELECT current_setting('data_directory'), current_setting('config_file'), \
-                     (SELECT setting FROM pg_config WHERE name = 'BINDIR')";
+                     (SELECT setting FROM pg_config() WHERE name = 'BINDIR')";
 
 /// A superuser can keep passwords in scripts out of the server's log; anybody else gets an error that does not matter.
 const DISCREET: [&str; 3] =

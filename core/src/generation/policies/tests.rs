@@ -46,8 +46,9 @@ fn config(plugins: &str) -> Config {
 }
 
 fn generation(engine: &Engine, plugins: &str) -> Result<Generation, BuildError> {
-    let facts = Facts { epoch: 1, primary: None, nodes: Vec::new() };
+    let facts = Facts { epoch: 1, ..Facts::default() };
     build(engine, config(plugins), 1, "start", |_| ClusterParts {
+        status: Arc::default(),
         facts: Arc::new(FactsCell::new(facts.clone())),
         catalogs: Arc::new(NoCatalog),
         reports: Reports::channel().0,

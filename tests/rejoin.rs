@@ -5,7 +5,7 @@
 
 mod doctor;
 mod executors;
-mod lab;
+pub mod lab;
 mod switchover;
 
 use std::{fs, thread, time::Duration};

@@ -105,6 +105,11 @@ impl Load {
         }
     }
 
+    /// What has been asked so far.
+    pub fn so_far(&self) -> History {
+        self.history.lock().expect("no client panics").clone()
+    }
+
     /// Writes that were acknowledged so far.
     pub fn commits(&self) -> usize {
         let history = self.history.lock().expect("no client panics");

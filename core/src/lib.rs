@@ -17,6 +17,7 @@ pub mod cluster;
 pub mod conductor;
 pub mod config;
 pub mod control;
+pub mod ctl;
 pub mod demo;
 pub mod doctor;
 pub mod facts;

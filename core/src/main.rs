@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use howdah::{
-    agent, app, ask, config, demo,
+    agent, app, ask, config, ctl, demo,
     doctor::{self, DoctorError, grants::Level},
     import,
 };
@@ -59,6 +59,13 @@ enum Command {
     /// Look after the rights and settings that a managed cluster needs
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Command the clusters of the running proxy: exit 0 when it is done, 1 when it is not
+    Ctl {
+        #[command(flatten)]
+        sources: SourceArgs,
+        #[command(flatten)]
+        options: ctl::CtlOptions,
+    },
     /// Start a real cluster in a temporary folder with the proxy in front of it
     Demo(demo::DemoOptions),
 }
@@ -106,6 +113,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Import(options)) => import(&options),
         Some(Command::Route { sources, sql }) => route(sources, &sql),
+        Some(Command::Ctl { sources, options }) => control(sources, &options),
         Some(Command::Agent { config }) => agent::run(&config).map_err(anyhow::Error::from),
         Some(Command::Cluster(ClusterCommand::GrantSql { sources, cluster, level })) => {
             grant_sql(sources, cluster.as_deref(), level)
@@ -155,6 +163,12 @@ fn import(options: &import::ImportOptions) -> anyhow::Result<()> {
     let sources = config::Sources { file: Some(file), ..config::Sources::default() };
     app::check(&sources).context("it does not pass `howdah check` here")?;
     eprintln!("  checked  the configuration is good");
+    Ok(())
+}
+
+fn control(sources: SourceArgs, options: &ctl::CtlOptions) -> anyhow::Result<()> {
+    let config = config::load(&sources.sources()).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    print!("{}", ctl::run(&config, options)?);
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub struct Healing {
     pub sync_stall_timeout: Duration,
     /// How long a standby behaves well before commits wait for it again.
     pub sync_restore_after: Duration,
+    /// A program and its arguments that is told of each event; empty for none.
+    pub event_command: Vec<String>,
 }
 
 /// Whether `synchronous_standby_names` is managed.
@@ -67,6 +69,7 @@ impl Default for Healing {
             fence_timeout: Duration::from_secs(10),
             sync_stall_timeout: Duration::from_secs(5),
             sync_restore_after: Duration::from_secs(10),
+            event_command: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    cluster_question::{ClusterSample, ReceiverSample},
+    cluster_question::{ClusterSample, ReceiverSample, SenderSample},
     observation::{Failure, FailureKind, Finding, Loss},
 };
 use crate::{
@@ -108,17 +108,22 @@ pub(super) struct Place {
 
 /// All nodes at this instant.
 pub(super) fn sight(facts: &Facts, places: &[Place], unix_ms: u64, now: Instant) -> Sight {
-    let nodes = facts.nodes.iter().zip(places).map(|(node, place)| seen_node(facts, node, place, now));
+    let primary = facts.primary.and_then(|primary| places.get(primary.index()));
+    let senders = primary.and_then(|place| place.seen.sample.as_deref()).map(|sample| &sample.senders);
+    let nodes = facts.nodes.iter().zip(places).map(|(node, place)| {
+        let sync = senders.map(|senders| sync_role(senders, &node.name));
+        seen_node(facts, node, place, sync, now)
+    });
     Sight { unix_ms, nodes: nodes.collect() }
 }
 
-fn seen_node(facts: &Facts, node: &NodeFacts, place: &Place, now: Instant) -> SeenNode {
+fn seen_node(facts: &Facts, node: &NodeFacts, place: &Place, sync: Option<SyncRole>, now: Instant) -> SeenNode {
     let sample = place.seen.sample.as_deref();
     let ago = now.saturating_duration_since(node.sampled_at);
     let receiver =
         sample.and_then(|sample| sample.receiver.as_ref()).map(|receiver| self::receiver(facts, receiver, ago));
     SeenNode {
-        viewed: viewed(facts, node, receiver.as_ref()),
+        viewed: viewed(facts, node, receiver.as_ref(), sync),
         asked: ago,
         door: place.seen.door.clone(),
         door_for: now.saturating_duration_since(place.seen.door_since),
@@ -134,8 +139,20 @@ fn seen_node(facts: &Facts, node: &NodeFacts, place: &Place, now: Instant) -> Se
     }
 }
 
+/// A standby's part in synchronous replication, as its primary told last.
+fn sync_role(senders: &[SenderSample], name: &str) -> SyncRole {
+    let streams = |sender: &&SenderSample| sender.name == name && sender.state == "streaming";
+    match senders.iter().find(streams).map(|sender| sender.sync_state.as_str()) {
+        Some("sync") => SyncRole::Synchronous,
+        Some("quorum") => SyncRole::Quorum,
+        Some("potential") => SyncRole::Potential,
+        Some(_) => SyncRole::Asynchronous,
+        None => SyncRole::None,
+    }
+}
+
 /// A node as policies see it.
-fn viewed(facts: &Facts, node: &NodeFacts, receiver: Option<&Receiver>) -> ViewedNode {
+fn viewed(facts: &Facts, node: &NodeFacts, receiver: Option<&Receiver>, sync: Option<SyncRole>) -> ViewedNode {
     ViewedNode {
         id: node.id,
         name: node.name.clone(),
@@ -150,7 +167,7 @@ fn viewed(facts: &Facts, node: &NodeFacts, receiver: Option<&Receiver>) -> Viewe
             facts::Health::Draining => Health::Draining,
             facts::Health::Down => Health::Down,
         },
-        sync: None::<SyncRole>,
+        sync,
         weight: node.weight,
         server_version: node.server_version,
         timeline: node.timeline,
@@ -180,7 +197,7 @@ fn is_alone_there(facts: &Facts, node: &NodeFacts) -> bool {
 }
 
 fn senders(sample: &ClusterSample, ago: Duration) -> Vec<Sender> {
-    let sender = |sender: &super::cluster_question::SenderSample| Sender {
+    let sender = |sender: &SenderSample| Sender {
         name: sender.name.clone(),
         streaming: sender.state == "streaming",
         sync_priority: sender.sync_priority,

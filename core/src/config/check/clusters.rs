@@ -71,6 +71,7 @@ fn healing(section: &Section<'_>) -> Healing {
         fence_timeout: section.value("fence_timeout"),
         sync_stall_timeout: section.value("sync_stall_timeout"),
         sync_restore_after: section.value("sync_restore_after"),
+        event_command: section.value("event_command"),
     }
 }
 

@@ -49,9 +49,8 @@ pub(super) fn config(context: &Context<'_>) -> Config {
     config.users = table("users").map_or_else(BTreeMap::new, |users| databases::users(context, &users));
     config.peers = table("peers").map_or_else(BTreeMap::new, |peers| peers::peers(context, &top, &peers, &config));
     config.plugins = table("plugins").map_or_else(Plugins::default, |plugins| plugins::plugins(context, &plugins));
-    if config.clusters.values().any(|cluster| cluster.failover == Failover::Automatic) {
-        plugins::for_healing(&mut config.plugins);
-    }
+    let healed = config.clusters.values().filter(|cluster| cluster.failover == Failover::Automatic);
+    plugins::for_healing(&mut config.plugins, healed.map(|cluster| &cluster.healing));
     config
 }
 

@@ -1,10 +1,13 @@
 //! `[plugins]`.
 
+use std::time::Duration;
+
 use figment::value::{Dict, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
     super::{
+        healing::Healing,
         keys::{
             Kind,
             sections::{self, GRANTS, PLUGIN_KINDS},
@@ -33,18 +36,40 @@ pub(super) fn plugins(context: &Context<'_>, table: &Dict) -> Plugins {
     }
 }
 
-/// Who heals a cluster needs policies: where none is named, the embedded ones.
-pub(super) fn for_healing(plugins: &mut Plugins) {
-    let builtin = |name: &str| Plugin {
+/// Who heals clusters needs policies: where none is named, the embedded ones. What the clusters' own keys say is
+/// enforced for each cluster; the policies are to be no more patient than any of them.
+pub(super) fn for_healing<'a>(plugins: &mut Plugins, healed: impl Iterator<Item = &'a Healing>) {
+    let healed: Vec<_> = healed.collect();
+    if healed.is_empty() {
+        return;
+    }
+    let builtin = |name: &str, settings| Plugin {
         component: ComponentSource::Builtin(name.to_owned()),
         sha256: None,
-        settings: serde_json::json!({}),
+        settings,
         grants: Vec::new(),
         on_failure: OnFailure::default(),
     };
-    plugins.failover.get_or_insert_with(|| builtin("failover"));
-    plugins.follow_primary.get_or_insert_with(|| builtin("follow-primary"));
-    plugins.sync_set.get_or_insert_with(|| builtin("sync-set"));
+    let least = |time: fn(&Healing) -> Duration| healed.iter().map(|healing| time(healing).as_millis()).min();
+    plugins.failover.get_or_insert_with(|| {
+        let settings = serde_json::json!({
+            "hang_timeout": least(|healing| healing.hang_timeout),
+            "crash_grace": least(|healing| healing.crash_grace),
+            "min_interval": least(|healing| healing.failover_interval),
+            "maximum_lag_on_failover": healed.iter().map(|healing| healing.maximum_lag_on_failover).max(),
+        });
+        builtin("failover", settings)
+    });
+    plugins.follow_primary.get_or_insert_with(|| builtin("follow-primary", serde_json::json!({})));
+    plugins.sync_set.get_or_insert_with(|| {
+        // Whether commits may wait for nobody is what `synchronous_mode` says.
+        let settings = serde_json::json!({
+            "allow_degrade": true,
+            "stall_timeout": least(|healing| healing.sync_stall_timeout),
+            "restore_after": least(|healing| healing.sync_restore_after),
+        });
+        builtin("sync-set", settings)
+    });
 }
 
 fn plugin(context: &Context<'_>, path: &KeyPath, kind: &str, value: &Value) -> Option<Plugin> {

@@ -9,7 +9,7 @@ use super::{
     Key, Kind, TIME, whole,
 };
 
-pub(in super::super) static KEYS: [Key; 12] = [
+pub(in super::super) static KEYS: [Key; 13] = [
     Key::new(
         "failover",
         Kind::Choice(words::<Failover>),
@@ -24,7 +24,7 @@ pub(in super::super) static KEYS: [Key; 12] = [
         Kind::Choice(words::<SynchronousMode>),
         "off",
         "With failover = \"automatic\": off leaves `synchronous_standby_names` alone. on has commits wait for standbys as \
-         `[plugins.sync-set]` decides, and for nobody while there are none. strict has them wait for one then.",
+         `[plugins.sync-set]` decides (builtin:sync-set with `allow_degrade` when it is not set), and for nobody while there are none. strict has them wait for one then.",
     ),
     Key::new(
         "auto_rejoin",
@@ -85,5 +85,13 @@ pub(in super::super) static KEYS: [Key; 12] = [
         TIME,
         "10",
         "How long a standby that went behaves well before commits wait for it again.",
+    ),
+    Key::new(
+        "event_command",
+        Kind::List,
+        "",
+        "A program and its arguments that is run for each event, one after the other, with HOWDAH_EVENT, HOWDAH_URGENCY \
+         (info, warning, alert), HOWDAH_CLUSTER, HOWDAH_NODE, HOWDAH_OP_ID, HOWDAH_EPOCH and HOWDAH_MESSAGE in its \
+         environment.",
     ),
 ];

@@ -4,6 +4,7 @@
 //! proxy, [`voice`] the one session over which a node is acted on, [`effects`] what is done over it, [`hands`]
 //! who does it, [`publish`] what sessions and operators hear.
 
+mod alarm;
 mod effects;
 mod follow;
 mod hands;
@@ -155,7 +156,7 @@ impl Steward {
             began: Instant::now(),
             messages,
             hands: Arc::new(Hands::new(&cluster, Arc::clone(&monitor), traffic, login)),
-            publisher: Publisher::new(cluster.name.clone(), Arc::clone(&monitor), status),
+            publisher: Publisher::new(&cluster, Arc::clone(&monitor), status),
             monitor,
             policies,
             kept_policies: None,
@@ -201,6 +202,7 @@ impl Steward {
             }
             Message::Reconfigured(cluster, login) => {
                 self.hands.reconfigure(&cluster, *login);
+                self.publisher.reconfigure(&cluster);
                 Some(Event::Reconfigured(settings::of(&cluster)))
             }
             Message::LogBack => {

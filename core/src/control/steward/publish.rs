@@ -7,6 +7,8 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
+
 use crate::{
     cluster::{
         action::{Told, Urgency},
@@ -15,6 +17,7 @@ use crate::{
         standing::Standing,
         state::State,
     },
+    config::types::Cluster,
     control::monitor::MonitorHandle,
     facts::{ClusterEvent, ClusterStatus, Fork, Hold, NodeStatus, OperationStatus, RuledPrimary, Ruling, StatusCell},
 };
@@ -28,11 +31,27 @@ pub(super) struct Publisher {
     operation: Option<Operation>,
     /// What was told last of it.
     told: String,
+    alarm: Alarm,
+    event_command: Vec<String>,
 }
 
 impl Publisher {
-    pub(super) fn new(cluster: Arc<str>, monitor: Arc<MonitorHandle>, status: Arc<StatusCell>) -> Self {
-        Self { cluster, monitor, status, ruling: None, operation: None, told: String::new() }
+    pub(super) fn new(cluster: &Cluster, monitor: Arc<MonitorHandle>, status: Arc<StatusCell>) -> Self {
+        Self {
+            cluster: cluster.name.clone(),
+            monitor,
+            status,
+            ruling: None,
+            operation: None,
+            told: String::new(),
+            alarm: Alarm::new(),
+            event_command: cluster.healing.event_command.clone(),
+        }
+    }
+
+    /// Another configuration of the cluster.
+    pub(super) fn reconfigure(&mut self, cluster: &Cluster) {
+        self.event_command.clone_from(&cluster.healing.event_command);
     }
 
     /// The cluster's name.
@@ -62,6 +81,7 @@ impl Publisher {
         if told.operation.is_some() {
             self.told.clone_from(&told.result);
         }
+        self.alarm.ring(&self.event_command, &self.cluster, told);
         self.status.tell(ClusterEvent {
             at: SystemTime::now(),
             kind: told.kind.into(),

@@ -49,8 +49,7 @@ pub enum BuildError {
     Plugin {
         /// Of which role.
         role: Role,
-        /// What is wrong with it.
-        #[source]
+        /// What is wrong with it; said in full, so that nobody says it again.
         cause: PluginError,
     },
 }

@@ -34,8 +34,9 @@ const STACK_MAX_BYTES: usize = 512 << 10;
 /// nothing that we could measure, and large ones take terabytes of address space.
 const MEMORY_GUARD_BYTES: u64 = 64 << 10;
 
-/// Instances of components, all plugins and generations together.
-const INSTANCES_MAX: u32 = 64;
+/// Instances of components, all plugins, clusters and generations together: some eight for each cluster in
+/// each generation that is kept.
+const INSTANCES_MAX: u32 = 256;
 
 /// Compiled components to keep, so that a reload of the same one costs nothing.
 const COMPILED_MAX: usize = 16;

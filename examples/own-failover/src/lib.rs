@@ -184,7 +184,7 @@ mod tests {
     fn by_itself_it_stays_in_the_zone() {
         assert_eq!(elected(["a", "a", "b"], Trigger::Automatic, None), [1]);
         assert_eq!(elected(["a", "a", "a"], Trigger::Automatic, None), [2, 1], "who has more comes first");
-        assert_eq!(elected(["a", "b", "b"], Trigger::Automatic, None), []);
+        assert!(elected(["a", "b", "b"], Trigger::Automatic, None).is_empty());
     }
 
     #[test]

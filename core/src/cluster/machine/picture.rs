@@ -34,7 +34,10 @@ impl Machine {
             timeline: node.viewed.timeline,
             position: node.viewed.received,
             streaming: node.receiver.map(|receiver| {
-                receiver.streaming && primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id))
+                // A receiver says that it streams for a minute after its primary has fallen silent.
+                let hears = receiver.heard.is_none_or(|heard| heard + age < HEARD_FRESH);
+                let from_it = primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id));
+                receiver.streaming && hears && from_it
             }),
             lasting: node.door_for + age,
             checks: node.checks,

@@ -5,11 +5,7 @@
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
-use tokio::{
-    process::Command,
-    sync::mpsc,
-    time::timeout,
-};
+use tokio::{process::Command, sync::mpsc, time::timeout};
 
 use crate::cluster::action::{Told, Urgency};
 

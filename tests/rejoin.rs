@@ -189,7 +189,7 @@ fn a_password_is_on_no_command_line() {
         node.psql("SELECT pg_reload_conf()").unwrap();
     }
     diverged(&lab);
-    let lab = lab.as_user("keeper").with_password(PASSWORD);
+    let lab = lab.with_user("keeper").with_password(PASSWORD);
     let over = std::sync::atomic::AtomicBool::new(false);
 
     let seen = thread::scope(|scope| {

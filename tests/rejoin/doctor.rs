@@ -125,7 +125,7 @@ fn the_granted_rights_are_enough_for_a_rejoin_through_sql_alone() {
     assert!(healthy.status.success(), "{}", String::from_utf8_lossy(&healthy.stdout));
     lab.promote();
     lab.write_on_old_primary();
-    let lab = lab.as_user("ha");
+    let lab = lab.with_user("ha");
 
     let host = lab.executor(ExecutorKind::SqlProgram, 0);
     let (outcome, heard) = lab.rejoin_with(&host, ExecutorKind::SqlProgram, Order::Rejoin);

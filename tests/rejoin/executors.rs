@@ -107,6 +107,76 @@ fn commands_through_ssh_do_everything() {
     assert_does_everything(&lab, ExecutorKind::Ssh);
 }
 
+/// OpenSSH's server for one user, where it is installed.
+struct Sshd {
+    process: Child,
+    /// The client's program and options.
+    command: Vec<String>,
+    target: String,
+}
+
+impl Sshd {
+    fn start(lab: &Lab) -> Option<Self> {
+        let program = std::env::var("HOWDAH_TEST_SSHD").unwrap_or_else(|_| "/usr/sbin/sshd".into());
+        if !Path::new(&program).exists() {
+            return None;
+        }
+        let folder = lab.postgres.folder();
+        let path = |name: &str| text(&folder.join(name));
+        for key in ["host_key", "client_key"] {
+            let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &path(key)]).status();
+            assert!(made.unwrap().success());
+        }
+        lab.own(&folder.join("host_key"));
+        let port = ports::free_port().unwrap();
+        let settings = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n\
+             UsePAM no\nPasswordAuthentication no\n",
+            path("host_key"),
+            path("client_key.pub")
+        );
+        fs::write(folder.join("sshd_config"), settings).unwrap();
+        let user = owner(&lab.node(0).data);
+        let mut command = match &user {
+            Some(user) => as_user(user, Path::new(&program)),
+            None => Command::new(&program),
+        };
+        command.args(["-D", "-e", "-f", &path("sshd_config")]).current_dir("/");
+        let log = fs::File::create(folder.join("sshd.log")).unwrap();
+        let process = command.stdin(Stdio::null()).stderr(log).spawn().unwrap();
+        wait::until(PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", port)).ok()).unwrap();
+        let known = format!("UserKnownHostsFile={}", path("known_hosts"));
+        let (port, key) = (port.to_string(), path("client_key"));
+        let words = ["ssh", "-p", &port, "-i", &key, "-o", &known, "-o", "StrictHostKeyChecking=accept-new"];
+        let me = String::from_utf8(Command::new("id").arg("-nu").output().unwrap().stdout).unwrap();
+        let target = format!("{}@127.0.0.1", user.as_deref().unwrap_or(me.trim()));
+        Some(Self { process, command: words.map(str::to_owned).into(), target })
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+#[test]
+fn the_real_ssh_does_everything_where_its_server_is_installed() {
+    let lab = Lab::start(1);
+    let Some(sshd) = Sshd::start(&lab) else {
+        println!("skipped: there is no sshd; HOWDAH_TEST_SSHD may name one");
+        return;
+    };
+    let (command, target) = (sshd.command.clone(), sshd.target.clone());
+    let lab = lab.change(move |settings| {
+        settings.ssh_command.clone_from(&command);
+        settings.ssh_target = Some(target.clone());
+    });
+
+    assert_does_everything(&lab, ExecutorKind::Ssh);
+}
+
 #[test]
 fn a_machine_that_ssh_does_not_reach_is_named_with_what_ssh_said() {
     let lab = Lab::start(0).change(|settings| {
@@ -172,10 +242,8 @@ impl Agent {
         let user = owner(&lab.node(0).data);
         let mut command = match &user {
             Some(user) => {
-                let mut command = Command::new("setpriv");
                 Command::new("chown").args(["-R", user]).arg(&folder).status().unwrap();
-                command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(readable_program(&folder));
-                command
+                as_user(user, &readable_program(&folder))
             }
             None => Command::new(program::howdah()),
         };
@@ -198,6 +266,12 @@ impl Drop for Agent {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
+}
+
+fn as_user(user: &str, program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(program);
+    command
 }
 
 /// The proxy may have been built where the other user cannot look.

@@ -26,7 +26,7 @@ use howdah_tests::PATIENCE;
 pub struct Lab {
     pub postgres: PgCluster,
     pub login: ControlLogin,
-    change: fn(&mut Settings),
+    change: Box<dyn Fn(&mut Settings)>,
     user: &'static str,
 }
 
@@ -44,17 +44,17 @@ impl Lab {
             postgres.wait_until_replayed(standby, PATIENCE).unwrap();
         }
         let login = ControlLogin { secret: None, tls: ServerTls::DISABLED, socket: SocketOptions::default() };
-        Self { postgres, login, change: |_| {}, user: SUPERUSER }
+        Self { postgres, login, change: Box::new(|_| {}), user: SUPERUSER }
     }
 
     /// What the tests change in each node's executor.
-    pub fn change(mut self, change: fn(&mut Settings)) -> Self {
-        self.change = change;
+    pub fn change(mut self, change: impl Fn(&mut Settings) + 'static) -> Self {
+        self.change = Box::new(change);
         self
     }
 
     /// Another control user than the superuser.
-    pub fn as_user(mut self, user: &'static str) -> Self {
+    pub fn with_user(mut self, user: &'static str) -> Self {
         self.user = user;
         self
     }

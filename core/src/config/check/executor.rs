@@ -60,7 +60,8 @@ fn own_or<T: FromValue>(section: &Section<'_>, name: &str, above: Option<T>) -> 
 /// A path on a machine that is not ours has nothing to be relative to.
 fn path_on_machine(section: &Section<'_>, name: &str) -> Option<String> {
     let path: String = section.maybe(name)?;
-    let is_good = Path::new(&path).is_absolute() && path.trim_end_matches('/') != "" && !path.contains(['\n', '\r']);
+    let is_good =
+        Path::new(&path).is_absolute() && !path.trim_end_matches('/').is_empty() && !path.contains(['\n', '\r']);
     if !is_good {
         section
             .refuse(name, format!("`{}` is {path:?}, expected an absolute path on one line", section.path.key(name)));

@@ -119,7 +119,7 @@ pub enum HostError {
         node: String,
         /// Why.
         #[source]
-        cause: ConnectError,
+        cause: Box<ConnectError>,
     },
     /// The node's SQL refuses a statement.
     #[error("{node} refused {what}")]
@@ -130,6 +130,6 @@ pub enum HostError {
         what: &'static str,
         /// Why.
         #[source]
-        cause: QueryError,
+        cause: Box<QueryError>,
     },
 }

@@ -80,7 +80,7 @@ impl SqlProgram {
 
     async fn log_in(&self) -> Result<ControlSession, HostError> {
         let connect = ControlSession::connect(&self.target).await;
-        connect.map_err(|cause| HostError::Connect { node: self.target.node.to_string(), cause })
+        connect.map_err(|cause| HostError::Connect { node: self.target.node.to_string(), cause: Box::new(cause) })
     }
 
     async fn ask_for_the_place(&self, session: &mut ControlSession) -> Result<Place, HostError> {
@@ -175,7 +175,7 @@ impl SqlProgram {
     }
 
     fn refused(&self, what: &'static str, cause: QueryError) -> HostError {
-        HostError::Query { node: self.target.node.to_string(), what, cause }
+        HostError::Query { node: self.target.node.to_string(), what, cause: Box::new(cause) }
     }
 }
 

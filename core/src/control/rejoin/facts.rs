@@ -40,7 +40,7 @@ impl Talk {
 
     async fn ask(&mut self, what: &'static str, sql: &str) -> Result<Vec<Row>, RejoinError> {
         let answer = self.session.query(sql).await;
-        answer.map_err(|cause| RejoinError::Query { node: self.node.clone(), what, cause })
+        answer.map_err(|cause| RejoinError::Query { node: self.node.clone(), what, cause: Box::new(cause) })
     }
 
     async fn one(&mut self, what: &'static str, sql: &str) -> Result<Row, RejoinError> {

@@ -117,7 +117,7 @@ pub enum RejoinError {
         node: String,
         /// Why.
         #[source]
-        cause: ConnectError,
+        cause: Box<ConnectError>,
     },
     /// A node refused.
     #[error("{node} refused {what}")]
@@ -128,7 +128,7 @@ pub enum RejoinError {
         what: &'static str,
         /// Why.
         #[source]
-        cause: QueryError,
+        cause: Box<QueryError>,
     },
     /// A node answered what makes no sense.
     #[error("{node}: the answer about {what} makes no sense")]
@@ -145,7 +145,7 @@ pub enum RejoinError {
         node: String,
         /// Why.
         #[source]
-        cause: HostError,
+        cause: Box<HostError>,
     },
     /// All was done, and it does not stream. It is not to be trusted with reads.
     #[error("{node} does not stream from {primary} after {limit:?}: {why}")]
@@ -196,12 +196,7 @@ impl<H: Host> Rejoin<'_, H> {
             Err(_) => None,
         };
         if let Some(node) = by_sql {
-            let is_standby_that_follows = node.activity == Activity::Standby
-                && self.order != Order::Reinit
-                && decide(&node, facts).is_ok_and(|decision| decision.course == Course::Follow);
-            // Nor is a stranger stopped.
-            let is_stranger = decide(&node, facts).is_err();
-            if is_standby_that_follows || is_stranger || !self.host.reaches_a_node_that_is_down() {
+            if self.is_left_running(&node, facts) || !self.host.reaches_a_node_that_is_down() {
                 return Ok(node);
             }
             let state = self.work(vec![Step::Stop(self.stop_mode(&node, facts))], listen).await?;
@@ -216,6 +211,15 @@ impl<H: Host> Rejoin<'_, H> {
         }
         let state = self.work(vec![Step::Stop(StopMode::Immediate)], listen).await?;
         Ok(returning_by(&state))
+    }
+
+    /// A standby that only has to be told whom to follow goes on running, and so does what we are going to refuse.
+    fn is_left_running(&self, node: &ReturningNode, facts: &PrimaryFacts) -> bool {
+        match (decide(node, facts).map(|decision| decision.course), self.order) {
+            (Err(_), _) | (Ok(Course::Rebuild), Order::Rejoin) => true,
+            (Ok(Course::Follow), Order::Rejoin | Order::RejoinOrRebuild) => node.activity == Activity::Standby,
+            _ => false,
+        }
     }
 
     fn choose(&self, node: &ReturningNode, facts: &PrimaryFacts) -> Result<Decision, RejoinError> {
@@ -240,6 +244,10 @@ impl<H: Host> Rejoin<'_, H> {
 
     fn steps(&self, node: &ReturningNode, decision: &Decision, facts: &PrimaryFacts) -> Vec<Step> {
         let mut steps = Vec::new();
+        if decision.course == Course::Follow {
+            // First, so that whoever restarts it gets a standby.
+            steps.push(Step::Follow(self.upstream()));
+        }
         if node.activity != Activity::Down {
             steps.push(Step::Stop(self.stop_mode(node, facts)));
         }
@@ -255,7 +263,10 @@ impl<H: Host> Rejoin<'_, H> {
             })),
         }
         let warrant = if self.order == Order::Reinit { Warrant::Reinit } else { Warrant::Rejoin };
-        steps.extend([Step::Follow(self.upstream()), Step::Start(warrant)]);
+        if decision.course != Course::Follow {
+            steps.push(Step::Follow(self.upstream()));
+        }
+        steps.push(Step::Start(warrant));
         steps
     }
 
@@ -270,7 +281,7 @@ impl<H: Host> Rejoin<'_, H> {
 
     async fn work(&self, steps: Vec<Step>, listen: &mut dyn Listen) -> Result<super::host::NodeState, RejoinError> {
         let job = Job { op: self.op.clone(), epoch: self.epoch, steps, limit: self.node.executor.timeout };
-        let failed = |cause| RejoinError::Host { node: self.node.name.to_string(), cause };
+        let failed = |cause| RejoinError::Host { node: self.node.name.to_string(), cause: Box::new(cause) };
         self.host.carry_out(&job, listen).await.map_err(failed)
     }
 
@@ -313,7 +324,7 @@ impl<H: Host> Rejoin<'_, H> {
     }
 
     fn connect(&self, node: &Node, cause: ConnectError) -> RejoinError {
-        RejoinError::Connect { node: node.name.to_string(), cause }
+        RejoinError::Connect { node: node.name.to_string(), cause: Box::new(cause) }
     }
 
     fn source(&self) -> Source {

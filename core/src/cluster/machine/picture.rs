@@ -1,6 +1,7 @@
 //! What others see: policies a [`View`], everybody else a [`Standing`].
 
 use super::super::{
+    condition::HEARD_FRESH,
     operation::{Kind, Step},
     sight::SyncNames,
     standing::{Hold, HoldCause, Standing},

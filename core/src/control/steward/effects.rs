@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout_at};
 
-use super::{
-    follow::Follower,
-    voice::{LOOK_EVERY, Turn, VoiceError, literal},
-};
+use super::voice::{LOOK_EVERY, Turn, VoiceError};
 use crate::{
     cluster::{
         action::{Effect, Finding},
         verdict::StandbySet,
+    },
+    control::host::{
+        Upstream,
+        quote::{literal, primary_conninfo},
     },
     id::Lsn,
     server::simple::{ControlSession, Row},
@@ -52,40 +53,36 @@ pub(super) async fn detach(turn: &mut Turn<'_>) -> Result<Finding, VoiceError> {
 }
 
 /// Standby: receives from there from now on.
-pub(super) async fn attach(turn: &mut Turn<'_>, follower: &Follower) -> Result<Finding, VoiceError> {
+pub(super) async fn attach(turn: &mut Turn<'_>, upstream: &Upstream) -> Result<Finding, VoiceError> {
     must_be_standby(turn).await?;
     // Whoever reads the one has to know the other.
-    set(turn, "primary_slot_name", follower.slot.as_deref().unwrap_or_default()).await?;
-    set(turn, "primary_conninfo", &follower.conninfo).await?;
+    set(turn, "primary_slot_name", upstream.slot.as_deref().unwrap_or_default()).await?;
+    set(turn, "primary_conninfo", &primary_conninfo(upstream)).await?;
     Ok(Finding::Nothing)
 }
 
 /// Upstream: ready to be followed. The timeline that its followers will receive; none when it is a standby itself.
-pub(super) async fn receive_at(
-    upstream: &mut Turn<'_>,
-    follower: &Follower,
-    create_slot: bool,
-) -> Result<Option<u32>, VoiceError> {
-    if let (true, Some(slot)) = (create_slot, &follower.slot) {
-        make_slot(upstream, slot).await?;
+pub(super) async fn receive_at(turn: &mut Turn<'_>, new_slot: Option<&str>) -> Result<Option<u32>, VoiceError> {
+    if let Some(slot) = new_slot {
+        make_slot(turn, slot).await?;
     }
-    match upstream.is(IN_RECOVERY).await? {
+    match turn.is(IN_RECOVERY).await? {
         true => Ok(None),
-        false => timeline(upstream).await.map(Some),
+        false => timeline(turn).await.map(Some),
     }
 }
 
 /// Standby: receives from there, and does so when this is over.
 pub(super) async fn repoint(
     turn: &mut Turn<'_>,
-    follower: &Follower,
+    upstream: &Upstream,
     timeline: Option<u32>,
 ) -> Result<Finding, VoiceError> {
-    attach(turn, follower).await?;
+    attach(turn, upstream).await?;
     let on_its_timeline = timeline.map_or(String::new(), |timeline| format!(" AND received_tli = {timeline}"));
     let streams = format!(
         "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming' AND sender_port = {}{on_its_timeline})",
-        follower.port
+        upstream.source.port
     );
     until(turn, &streams).await?;
     Ok(Finding::Nothing)
@@ -99,8 +96,8 @@ pub(super) async fn timeline(turn: &mut Turn<'_>) -> Result<u32, VoiceError> {
 }
 
 /// Standby: receives from another standby up to there, then from nobody.
-pub(super) async fn fast_forward(turn: &mut Turn<'_>, follower: &Follower, to: Lsn) -> Result<Finding, VoiceError> {
-    attach(turn, &Follower { slot: None, ..follower.clone() }).await?;
+pub(super) async fn fast_forward(turn: &mut Turn<'_>, upstream: &Upstream, to: Lsn) -> Result<Finding, VoiceError> {
+    attach(turn, &Upstream { slot: None, ..upstream.clone() }).await?;
     until(turn, &format!("SELECT GREATEST(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) >= '{to}'")).await?;
     detach(turn).await
 }

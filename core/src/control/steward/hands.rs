@@ -10,18 +10,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     effects,
-    follow::Follower,
     voice::{Turn, Voice, VoiceError},
 };
 use crate::{
     cluster::action::{Effect, Finding, Outcome, Task},
     config::types::Cluster,
     control::{
-        dial::ControlLogin,
-        host::{
-            Executor, Host,
-            job::{Job, Password, Source, Step, StopMode, Upstream, Warrant},
-        },
+        dial::{ControlLogin, in_words},
+        host::{Executor, Host, Job, Step, StopMode, Upstream, Warrant},
         monitor::MonitorHandle,
         rejoin::{self, Rejoin},
     },
@@ -101,21 +97,21 @@ impl Hands {
         }
         match &task.effect {
             Effect::Reattach { upstream, slot } => {
-                let follower = self.follower(&task.node, upstream, slot.clone())?;
+                let follower = self.upstream(&task.node, upstream, slot.clone())?;
                 effects::attach(&mut turn, &follower).await
             }
             Effect::FastForward { upstream, until } => {
-                let follower = self.follower(&task.node, upstream, None)?;
+                let follower = self.upstream(&task.node, upstream, None)?;
                 effects::fast_forward(&mut turn, &follower, *until).await
             }
             Effect::RecordFork => self.record_fork(&mut turn).await,
             Effect::Repoint { upstream, slot, create_slot } => {
-                let follower = self.follower(&task.node, upstream, slot.clone())?;
+                let follower = self.upstream(&task.node, upstream, slot.clone())?;
                 let voice = self.voice(upstream)?;
                 // One turn at a time: the upstream's is given back before the standby is waited for.
                 let timeline = {
                     let mut above = voice.turn(task.term, until).await?;
-                    effects::receive_at(&mut above, &follower, *create_slot).await?
+                    effects::receive_at(&mut above, slot.as_deref().filter(|_| *create_slot)).await?
                 };
                 effects::repoint(&mut turn, &follower, timeline).await
             }
@@ -173,17 +169,22 @@ impl Hands {
             found.ok_or_else(|| format!("no node is named {name}"))
         };
         let node = find(&task.node)?;
-        let executor = Executor::of(&cluster, node, &login, CONNECT_TIMEOUT).map_err(|error| in_words(&error))?;
+        let executor =
+            Executor::of(&cluster, node, &login, CONNECT_TIMEOUT).map_err(|error| in_words(&error).to_string())?;
         let op = format!("op-{}", task.operation);
         let mut hear = |line: &str| tracing::info!(node = &*task.node, op, "{line}");
         let (source, slot, order, max_rate_kib) = match &task.effect {
             Effect::Rewind { source, slot, .. } => (source, slot, rejoin::Order::Rejoin, None),
             Effect::Rebuild { source, slot, max_rate_kib, .. } => (source, slot, rejoin::Order::Reinit, *max_rate_kib),
             effect => {
-                let step = self.step(&cluster, task, effect, warrant).map_err(|error| error.to_string())?;
-                let job = Job { op: op.clone(), epoch: task.term, steps: vec![step], limit: task.within };
+                let mut steps = vec![self.step(task, effect, warrant).map_err(|error| error.to_string())?];
+                if matches!(effect, Effect::Stop) && !executor.reaches_a_node_that_is_down() {
+                    // Nobody could start it later. It comes up as the standby that it was armed to be.
+                    steps.push(Step::Start(warrant));
+                }
+                let job = Job { op: op.clone(), epoch: task.term, steps, limit: task.within };
                 let done = executor.carry_out(&job, &mut hear).await;
-                return done.map(drop).map_err(|error| in_words(&error));
+                return done.map(drop).map_err(|error| in_words(&error).to_string());
             }
         };
         let back = Rejoin {
@@ -200,18 +201,15 @@ impl Hands {
             connect_timeout: CONNECT_TIMEOUT,
             streaming_timeout: STREAMING_TIMEOUT,
         };
-        back.run(&mut hear).await.map(drop).map_err(|error| in_words(&error))
+        back.run(&mut hear).await.map(drop).map_err(|error| in_words(&error).to_string())
     }
 
-    fn step(&self, cluster: &Cluster, task: &Task, effect: &Effect, warrant: Warrant) -> Result<Step, VoiceError> {
+    fn step(&self, task: &Task, effect: &Effect, warrant: Warrant) -> Result<Step, VoiceError> {
         Ok(match effect {
             Effect::Stop => Step::Stop(StopMode::Fast),
             Effect::Start => Step::Start(warrant),
-            Effect::Arm { upstream, slot } => Step::Follow(Upstream {
-                source: source(cluster, upstream)?,
-                name: task.node.to_string(),
-                slot: slot.clone(),
-            }),
+            Effect::Arm { upstream, slot } => Step::Follow(self.upstream(&task.node, upstream, slot.clone())?),
+            Effect::Disarm => Step::Disarm,
             other => return Err(VoiceError::Refused(format!("{} is not done on a machine", other.word()))),
         })
     }
@@ -240,41 +238,17 @@ impl Hands {
         Ok(Arc::clone(voice))
     }
 
-    fn follower(&self, node: &str, upstream: &str, slot: Option<String>) -> Result<Follower, VoiceError> {
-        Ok(Follower::new(node, &source(&self.cluster(), upstream)?, slot))
+    /// How that node follows another.
+    fn upstream(&self, node: &str, upstream: &str, slot: Option<String>) -> Result<Upstream, VoiceError> {
+        let (cluster, login) = (self.cluster(), self.login());
+        let found = cluster.nodes.iter().find(|other| *other.name == *upstream);
+        let found = found.ok_or_else(|| VoiceError::Refused(format!("no node is named {upstream}")))?;
+        let source = rejoin::replication_source(&cluster, found, &login);
+        Ok(Upstream { source, name: node.to_owned(), slot })
     }
 
     /// The slots of all nodes.
     fn slots(&self) -> Vec<String> {
         super::settings::of(&self.cluster()).nodes.into_iter().filter_map(|node| node.slot).collect()
     }
-}
-
-/// How others reach that node to replicate from it.
-fn source(cluster: &Cluster, node: &str) -> Result<Source, VoiceError> {
-    let found = cluster.nodes.iter().find(|other| *other.name == *node);
-    let found = found.ok_or_else(|| VoiceError::Refused(format!("no node is named {node}")))?;
-    let password = match &cluster.replication_user {
-        Some(_) => cluster.replication_password.as_deref(),
-        None => cluster.replication_password.as_deref().or(cluster.control_password.as_deref()),
-    };
-    Ok(Source {
-        host: found.host.to_string(),
-        port: found.port,
-        user: cluster.replication_user.clone().unwrap_or_else(|| cluster.control_user.clone()),
-        database: cluster.control_database.clone(),
-        password: password.map(|password| Password(password.to_owned())),
-        sslmode: None,
-    })
-}
-
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
 }

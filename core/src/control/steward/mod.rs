@@ -6,7 +6,6 @@
 
 mod alarm;
 mod effects;
-mod follow;
 mod hands;
 mod log;
 mod publish;

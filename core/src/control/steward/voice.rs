@@ -13,6 +13,7 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
+    control::dial::in_words,
     server::{
         ServerTarget,
         simple::{ControlSession, QueryError, Row},
@@ -103,7 +104,7 @@ impl Turn<'_> {
                 *self.open = Some(open);
                 Err(VoiceError::Refused(message.message))
             }
-            Ok(Err(error)) => Err(VoiceError::Lost(in_words(&error))),
+            Ok(Err(error)) => Err(VoiceError::Lost(in_words(&error).to_string())),
             Err(_) => Err(VoiceError::Lost("no answer in time".to_owned())),
         }
     }
@@ -141,8 +142,9 @@ impl Turn<'_> {
         ]
         .into();
         let entered = timeout_at(self.until, async {
-            let mut session =
-                ControlSession::connect(&target).await.map_err(|error| VoiceError::NotEntered(in_words(&error)))?;
+            let mut session = ControlSession::connect(&target)
+                .await
+                .map_err(|error| VoiceError::NotEntered(in_words(&error).to_string()))?;
             self.take_the_floor(&mut session).await?;
             Ok(session)
         });
@@ -152,7 +154,7 @@ impl Turn<'_> {
 
     /// Gets the lock; whoever has it for an earlier term, or for this one in an earlier life, is sent away.
     async fn take_the_floor(&self, session: &mut ControlSession) -> Result<(), VoiceError> {
-        let failed = |error: QueryError| VoiceError::NotEntered(in_words(&error));
+        let failed = |error: QueryError| VoiceError::NotEntered(in_words(&error).to_string());
         let taken = session.query(&format!("SELECT pg_try_advisory_lock({LOCK}, 0)")).await.map_err(failed)?;
         if taken.first().and_then(|row| row.bool(0)) == Some(true) {
             return Ok(());
@@ -184,23 +186,6 @@ fn is_survived(message: &ServerMessage) -> bool {
     !matches!(message.severity.as_str(), "FATAL" | "PANIC")
 }
 
-/// The error with all of its causes.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(": ");
-        words.push_str(&error.to_string());
-        cause = error.source();
-    }
-    words
-}
-
-/// A value of SQL in quotes.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 /// Pause between two looks at something that takes milliseconds.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(2);
 
@@ -213,10 +198,5 @@ mod tests {
         assert_eq!(term_of("howdah-ctl/7/123"), Some(7));
         assert_eq!(term_of("howdah-ctl/x/123"), None);
         assert_eq!(term_of("psql"), None);
-    }
-
-    #[test]
-    fn a_literal_ends_where_it_should() {
-        assert_eq!(literal("it's"), "'it''s'");
     }
 }

@@ -144,8 +144,8 @@ pub(super) async fn fork_of(turn: &Turn<'_>, timeline: u32) -> Result<Option<Lsn
 
 /// The last line of a timeline's history that is none of comment: `1\t0/402C6C8\tno recovery target specified`.
 fn last_fork(history: &str) -> Option<Lsn> {
-    let lines = history.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    lines.last()?.split('\t').nth(1)?.trim().parse().ok()
+    let mut lines = history.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    lines.next_back()?.split('\t').nth(1)?.trim().parse().ok()
 }
 
 /// Primary: for whom commits wait; every WAL sender knows when this is over.

@@ -6,11 +6,14 @@
 //! <https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::{Instant, timeout_at},
+};
 
 use crate::{
     control::dial::in_words,
@@ -46,7 +49,9 @@ pub(super) enum VoiceError {
 
 /// One node's session, opened when it is needed.
 pub(super) struct Voice {
-    session: tokio::sync::Mutex<Option<Open>>,
+    /// One effect at a time, in the order in which they came.
+    turns: Semaphore,
+    session: Mutex<Option<Open>>,
     target: Mutex<ServerTarget>,
 }
 
@@ -57,7 +62,7 @@ struct Open {
 
 /// The session for the time of one effect: effects on one node take turns.
 pub(super) struct Turn<'a> {
-    open: tokio::sync::MutexGuard<'a, Option<Open>>,
+    _turn: SemaphorePermit<'a>,
     voice: &'a Voice,
     term: u64,
     until: Instant,
@@ -66,7 +71,7 @@ pub(super) struct Turn<'a> {
 impl Voice {
     /// For the node there.
     pub(super) fn new(target: ServerTarget) -> Self {
-        Self { session: tokio::sync::Mutex::default(), target: Mutex::new(target) }
+        Self { turns: Semaphore::new(1), session: Mutex::default(), target: Mutex::new(target) }
     }
 
     /// The node is entered in another way from the next session on.
@@ -81,27 +86,34 @@ impl Voice {
 
     /// Waits for its turn. Everything in it has to be over at `until`.
     pub(super) async fn turn(&self, term: u64, until: Instant) -> Result<Turn<'_>, VoiceError> {
-        let open = timeout_at(until, self.session.lock()).await;
-        let open = open.map_err(|_| VoiceError::NotEntered("what was begun before is not over yet".to_owned()))?;
-        Ok(Turn { open, voice: self, term, until })
+        let late = || VoiceError::NotEntered("what was begun before is not over yet".to_owned());
+        match timeout_at(until, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(Turn { _turn: turn, voice: self, term, until }),
+            Ok(Err(_)) | Err(_) => Err(late()),
+        }
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Open>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn<'_> {
     /// The rows of all statements.
     pub(super) async fn ask(&mut self, sql: &str) -> Result<Vec<Row>, VoiceError> {
-        let mut open = match self.open.take() {
+        let kept = self.voice.slot().take();
+        let mut open = match kept {
             // A later term needs its own name.
             Some(open) if open.term >= self.term => open,
             _ => self.enter().await?,
         };
         match timeout_at(self.until, open.session.query(sql)).await {
             Ok(Ok(rows)) => {
-                *self.open = Some(open);
+                *self.voice.slot() = Some(open);
                 Ok(rows)
             }
             Ok(Err(QueryError::Server(message))) if is_survived(&message) => {
-                *self.open = Some(open);
+                *self.voice.slot() = Some(open);
                 Err(VoiceError::Refused(message.message))
             }
             Ok(Err(error)) => Err(VoiceError::Lost(in_words(&error).to_string())),
@@ -137,7 +149,7 @@ impl Turn<'_> {
     async fn enter(&self) -> Result<Open, VoiceError> {
         let mut target = self.voice.target();
         target.parameters = [
-            ("application_name".into(), format!("{NAME}/{}/{}", self.term, std::process::id()).into()),
+            ("application_name".into(), format!("{NAME}/{}/{}", self.term, std::process::id())),
             ("client_encoding".into(), "UTF8".into()),
         ]
         .into();

@@ -13,7 +13,7 @@ use super::super::{
     election::{Ballot, Heard, Safe},
     name::Name,
     operation::{Fork, Kind, Operation, Step},
-    settings::SyncMode,
+    settings::{NodeSettings, SyncMode},
     sight::{Door, Held, SeenNode},
     state::{Cause, State},
     sync_set::Electorate,
@@ -302,20 +302,25 @@ impl Machine {
         self.turn_because(Cause::Behind, &choice)
     }
 
-    /// For whom commits wait on the new primary, to begin with: those who were heard, or with none and
-    /// [`SyncMode::Strict`] anybody.
+    /// For whom commits wait on the new primary, to begin with: those who were heard, or with none anybody.
+    ///
+    /// Never for nobody: until clients are sent there it must not acknowledge anything, or it could not be given up.
     fn first_set(&self, candidate: &Name) -> Option<StandbySet> {
-        let willing = |name: &Name| name != candidate && self.settings.node(name).is_some_and(|node| node.sync);
-        let heard = || self.run.heard.iter().map(|heard| heard.node.clone()).filter(willing);
-        let names: Vec<Name> = match self.settings.sync {
-            SyncMode::Off => return None,
-            SyncMode::Strict if heard().next().is_none() => {
-                self.settings.nodes.iter().map(|node| node.name.clone()).filter(willing).collect()
-            }
-            SyncMode::On | SyncMode::Strict => heard().filter(|name| self.answers(name)).collect(),
+        if self.settings.sync == SyncMode::Off {
+            return None;
+        }
+        let willing = |node: &&NodeSettings| node.sync && node.name != *candidate;
+        let there = |node: &&NodeSettings| {
+            self.run.heard.iter().any(|heard| heard.node == node.name) && self.follows(&node.name)
         };
-        let members: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-        (!members.is_empty()).then_some(StandbySet { method: SyncMethod::Any, count: 1, members })
+        let members = |nodes: &mut dyn Iterator<Item = &NodeSettings>| -> Vec<String> {
+            nodes.map(|node| node.name.to_string()).collect()
+        };
+        let mut names = members(&mut self.settings.nodes.iter().filter(willing).filter(there));
+        if names.is_empty() {
+            names = members(&mut self.settings.nodes.iter().filter(willing));
+        }
+        (!names.is_empty()).then_some(StandbySet { method: SyncMethod::Any, count: 1, members: names })
     }
 
     /// Fast-Forward: the candidate receives from another standby what it lacks.
@@ -436,7 +441,8 @@ impl Machine {
         self.enter(Step::Repair);
         self.publish_route();
         self.following = super::follow::Following::at(self.now);
-        self.upkeep.renew();
+        let alone = !operation.preset.as_ref().is_some_and(|set| set.members.iter().any(|name| self.follows(name)));
+        self.upkeep.renew(alone && self.settings.sync == SyncMode::On);
         let loss = if operation.allow_loss || lost > 0 {
             format!(", {lost} bytes of log lost at most")
         } else {
@@ -467,7 +473,8 @@ impl Machine {
     /// It may be undone, and the reason for it is gone.
     fn may_call_off(&self, operation: &Operation) -> bool {
         // After a switchover's stop it is up only if somebody started it, and not as a standby.
-        let revocable = matches!(operation.kind, Kind::Failover | Kind::Switchover);
+        // What an operator ordered although the primary is well is called off only if it cannot be done.
+        let revocable = matches!(operation.kind, Kind::Failover | Kind::Switchover) || self.state == State::NoPrimarySafe;
         // A candidate that may have been promoted has acknowledged nothing: no client and no standby went there.
         let forward_is_open = !operation.failed.is_empty() && self.state != State::NoPrimarySafe;
         let primary = self.record.route.primary.as_deref().and_then(|name| self.seen(name));

@@ -29,7 +29,7 @@ use crate::id::Lsn;
 const STRAY_AFTER: Duration = Duration::from_secs(6);
 
 /// After a node could not be made to follow, when that is tried again.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(15);
 
 /// Longest wait for the stream after a repoint: it takes some ten milliseconds, or will not come without help.
 const REPOINT_MAX: Duration = Duration::from_secs(5);
@@ -50,6 +50,8 @@ pub(super) struct Following {
     plans: Option<Vec<StandbyPlan>>,
     /// The node of a rejoin has to be stopped for it; found out before the first effect.
     needs_stop: Option<bool>,
+    /// How often rewinding or rebuilding it failed.
+    copies: u32,
     /// Who has strayed since when.
     stray: Vec<(Name, Duration)>,
     /// Who is left alone until when.
@@ -90,15 +92,8 @@ impl Machine {
                 wave = Some(plan.wave);
             }
         }
-        if let Some(old) = operation.old.clone().filter(|old| !self.record.route.is_primary(old))
-            && operation.kind == Kind::Switchover
-        {
-            open |= !self.answers(&old)
-                && match self.want(operation.id, &old, Effect::Start, START_MAX) {
-                    Progress::Pending => true,
-                    Progress::Done(_) => false,
-                    Progress::Failing { tries, .. } => tries < TRIES,
-                };
+        if operation.kind == Kind::Switchover {
+            open |= self.is_old_on_its_way(operation);
         }
         if open {
             return false;
@@ -106,6 +101,30 @@ impl Machine {
         self.close(Ok("everybody follows who can".into()));
         self.turn(Cause::Repaired);
         true
+    }
+
+    /// After a switchover the old primary starts, as a standby. It was told to follow the target; if another node
+    /// became primary it must not begin to: what it would get there has the right timeline and the wrong log.
+    fn is_old_on_its_way(&mut self, operation: &Operation) -> bool {
+        let primary = self.record.route.primary.clone();
+        let (Some(old), Some(primary)) = (operation.old.clone(), primary) else { return false };
+        if old == primary || self.answers(&old) {
+            return false;
+        }
+        if operation.target.as_ref() != Some(&primary) {
+            let slot = self.slot_of(&old);
+            let rewind = Effect::Rewind { source: primary.clone(), upstream: primary, slot };
+            match self.want(operation.id, &old, rewind, COPY_MAX) {
+                Progress::Pending => return true,
+                Progress::Done(_) => {}
+                Progress::Failing { tries, .. } => return tries < TRIES,
+            }
+        }
+        match self.want(operation.id, &old, Effect::Start, START_MAX) {
+            Progress::Pending => true,
+            Progress::Done(_) => false,
+            Progress::Failing { tries, .. } => tries < TRIES,
+        }
     }
 
     /// A plan of the repair that is not over yet. What takes a stop of the node is for later.
@@ -250,10 +269,16 @@ impl Machine {
         self.record.route.is_deposed(&node.viewed.name) && !self.is_following(node)
     }
 
-    /// It streams on the route's timeline.
+    /// What it streams is the primary's. Where from it streams may be unknown, unless it was deposed.
     pub(super) fn is_following(&self, node: &SeenNode) -> bool {
-        let timeline = Some(self.record.route.timeline);
-        node.follows() && node.receiver.is_some_and(|receiver| receiver.streaming && receiver.timeline == timeline)
+        let (Some(seen), route) = (&self.sight, &self.record.route) else { return false };
+        let primary = route.primary.as_deref().and_then(|primary| seen.sight.node(primary));
+        let nameless = node.follows()
+            && !route.is_deposed(&node.viewed.name)
+            && node.receiver.is_some_and(|receiver| {
+                receiver.streaming && receiver.upstream.is_none() && receiver.timeline == Some(route.timeline)
+            });
+        nameless || primary.is_some_and(|primary| seen.sight.leads_to(node, primary.viewed.id, route.timeline))
     }
 
     fn is_quarantined(&self, name: &str) -> bool {
@@ -272,6 +297,7 @@ impl Machine {
             .map(|node| Name::from(&node.viewed.name))
             .collect();
         let now = self.now;
+        let misled: Vec<Name> = strays.iter().filter(|name| self.is_misled(name)).cloned().collect();
         let following = &mut self.following;
         following.stray.retain(|(name, _)| strays.contains(name));
         following.resting.retain(|(_, until)| now < *until);
@@ -280,15 +306,12 @@ impl Machine {
                 following.stray.push((name, now));
             }
         }
-        let due = following.stray.iter().map(|(_, since)| *since + STRAY_AFTER).filter(|due| *due > now).min();
-        let ripe: Vec<Name> = following
-            .stray
-            .iter()
-            .filter(|(_, since)| now >= *since + STRAY_AFTER)
-            .map(|(name, _)| name.clone())
-            .collect();
-        if let Some(due) = due {
-            self.wake_by(due);
+        let due = |(name, since): &(Name, Duration)| if misled.contains(name) { *since } else { *since + STRAY_AFTER };
+        let later = following.stray.iter().map(due).filter(|due| *due > now).min();
+        let ripe: Vec<Name> =
+            following.stray.iter().filter(|stray| now >= due(stray)).map(|(name, _)| name.clone()).collect();
+        if let Some(later) = later {
+            self.wake_by(later);
         }
         let next = ripe.into_iter().find(|name| self.may_rejoin(name));
         let Some(node) = next else { return false };
@@ -296,6 +319,13 @@ impl Machine {
             operation.target = Some(node);
         });
         true
+    }
+
+    /// It streams from a node that was deposed: each moment may bring it log that it has to get rid of again.
+    fn is_misled(&self, name: &str) -> bool {
+        let upstream = self.seen(name).and_then(|node| node.receiver).filter(|receiver| receiver.streaming);
+        let upstream = upstream.and_then(|receiver| receiver.upstream).and_then(|id| self.name_of(id));
+        upstream.is_some_and(|upstream| self.record.route.is_deposed(&upstream))
     }
 
     /// Without an operator's word: what it needs must be allowed, and its last try some time ago.
@@ -322,11 +352,18 @@ impl Machine {
             return self.end_rejoin(Ok(format!("the policy leaves {node} alone")));
         };
         let needs_stop = self.following.needs_stop.unwrap_or_else(|| {
-            self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
+            operation.kind == Kind::Reinit
+                || self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
         });
         self.following.needs_stop = Some(needs_stop);
         if !needs_stop && !self.answers(&node) {
             return self.end_rejoin(Err(format!("{node} does not answer any more")));
+        }
+        if !needs_stop && self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
+            // It may be tried again at once, and otherwise.
+            let ended = self.end_rejoin(Err(format!("{node} got log meanwhile that the primary lacks")));
+            self.following.resting.retain(|(name, _)| *name != node);
+            return ended;
         }
         let slot = self.slot_of(&node);
         let steps = match (operation.kind, &plan.action) {
@@ -371,12 +408,19 @@ impl Machine {
     /// One effect after the other. The plan was made before the first, and holds until the last.
     fn walk(&mut self, operation: u64, steps: Vec<(Name, Effect, Duration)>, node: &Name) -> bool {
         for (on, effect, within) in steps {
-            let word = effect.word();
-            match self.want(operation, &on, effect, within) {
+            let copies = matches!(effect, Effect::Rewind { .. } | Effect::Rebuild { .. });
+            match self.want(operation, &on, effect.clone(), within) {
                 Progress::Done(_) => {}
                 Progress::Pending => return false,
-                Progress::Failing { tries, why, .. } if tries >= TRIES || tries == 0 => {
-                    return self.end_rejoin(Err(format!("{word} on {on}: {why}")));
+                Progress::Failing { .. } if copies && self.following.copies < TRIES => {
+                    // Somebody may have started it meanwhile: from the stop on again.
+                    self.following.copies += 1;
+                    self.tasks.renew(node, &Effect::Stop);
+                    self.tasks.renew(node, &effect);
+                    return true;
+                }
+                Progress::Failing { tries, why, .. } if copies || tries >= TRIES || tries == 0 => {
+                    return self.end_rejoin(Err(format!("{} on {on}: {why}", effect.word())));
                 }
                 Progress::Failing { .. } => return false,
             }
@@ -393,6 +437,7 @@ impl Machine {
         self.close(result);
         self.following.plans = None;
         self.following.needs_stop = None;
+        self.following.copies = 0;
         true
     }
 }

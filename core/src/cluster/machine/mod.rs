@@ -318,6 +318,10 @@ impl Machine {
         self.seen(name).is_some_and(SeenNode::answers)
     }
 
+    fn follows(&self, name: &str) -> bool {
+        self.seen(name).is_some_and(SeenNode::follows)
+    }
+
     /// Failover is on, and nobody paused it.
     fn may_fail_over(&self) -> bool {
         self.settings.failover == FailoverMode::Policy && !self.record.paused

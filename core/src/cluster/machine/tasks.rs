@@ -53,6 +53,12 @@ impl Tasks {
         self.list.iter().filter(|entry| entry.over.is_none()).map(|entry| entry.task.clone()).collect()
     }
 
+    /// One that is under way for that operation.
+    pub(super) fn pending_of(&self, operation: u64) -> Option<Effect> {
+        let pending = |entry: &&Entry| entry.task.operation == operation && entry.over.is_none();
+        self.list.iter().find(pending).map(|entry| entry.task.effect.clone())
+    }
+
     /// The operation's effects are of no interest any more.
     pub(super) fn clear(&mut self, operation: u64) {
         self.list.retain(|entry| entry.task.operation != operation);

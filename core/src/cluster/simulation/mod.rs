@@ -24,28 +24,36 @@ use self::scenario::{Fault, Scenario, run};
 const RUNS: u64 = 5_000;
 const RUNS_LONG: u64 = 100_000;
 
+/// Failures that each thread looks for before it stops: often they have one cause.
+const FAILURES_MAX: usize = 5;
+
 fn runs() -> u64 {
     let asked = std::env::var("HOWDAH_TEST_RUNS").ok().and_then(|runs| runs.parse().ok());
     asked.unwrap_or(if std::env::var_os("HOWDAH_TEST_LONG").is_some() { RUNS_LONG } else { RUNS })
 }
 
-/// Runs one scenario for each seed, on two threads; prints the story of the first that fails.
+/// Runs one scenario for each seed, on two threads; prints the story of one that fails.
 fn each_seed(first: u64, runs: u64, scenario: fn(u64) -> Scenario) {
     if let Some(seed) = std::env::var("HOWDAH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()) {
         return tell(&scenario(seed));
     }
     let began = Instant::now();
-    let failed = std::thread::scope(|scope| {
-        let work = |part: u64| (first + part..first + runs).step_by(2).find(|seed| run(&scenario(*seed), false).is_err());
+    let failed: Vec<(u64, Vec<String>)> = std::thread::scope(|scope| {
+        let work = move |part: u64| -> Vec<(u64, Vec<String>)> {
+            let seeds = (first + part..first + runs).step_by(2);
+            let fails = |seed| run(&scenario(seed), false).err().map(|failure| (seed, failure.violations));
+            seeds.filter_map(fails).take(FAILURES_MAX).collect()
+        };
         let other = scope.spawn(move || work(1));
         let here = work(0);
-        here.into_iter().chain(other.join().unwrap()).min()
+        here.into_iter().chain(other.join().unwrap()).collect()
     });
-    if let Some(seed) = failed {
-        println!("seed {seed} (HOWDAH_TEST_SEED={seed} runs it alone)");
-        tell(&scenario(seed));
-    }
     println!("{runs} runs in {:?}", began.elapsed());
+    if let Some((seed, _)) = failed.iter().min() {
+        failed.iter().for_each(|(seed, violations)| println!("seed {seed}: {violations:?}"));
+        println!("the story of seed {seed} (HOWDAH_TEST_SEED={seed} runs it alone):");
+        tell(&scenario(*seed));
+    }
 }
 
 fn tell(scenario: &Scenario) {

@@ -1,6 +1,6 @@
 //! What happens in a run, and what must be true of it.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     super::{
@@ -21,7 +21,7 @@ const STEP: u64 = 20;
 
 /// When everything is healed, and how long the cluster then has.
 const HEALED_AT: u64 = 14_000;
-const SETTLED_AT: u64 = 40_000;
+const SETTLED_AT: u64 = 60_000;
 
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -335,6 +335,7 @@ fn heal(world: &mut World, steward: &mut Steward) {
     }
     steward.stopped_until = 0;
     steward.disk_fails_until = 0;
+    steward.die_at = None;
     steward.drain_fails = false;
     steward.sane = true;
     steward.smooth = true;
@@ -350,7 +351,7 @@ fn write(world: &mut World, steward: &Steward, dice: &mut Dice) {
             world.nodes[place].restart_at = None;
         }
     }
-    if dice.chance(40) && world.now >= steward.stopped_until && steward.machine.standing().hold.is_none() {
+    if dice.chance(40) && world.now >= steward.stopped_until && !steward.holding {
         let primary = steward.route.as_ref().and_then(|route| route.primary.clone());
         let place = primary.and_then(|primary| world.nodes.iter().position(|node| primary == *node.name));
         if let Some(place) = place.filter(|place| world.linked(world.proxy(), *place)) {
@@ -377,7 +378,8 @@ fn judge(scenario: &Scenario, world: &mut World, steward: &Steward) {
     let nodes = &world.nodes;
     let rogue = scenario.faults.iter().any(|fault| matches!(fault.what, What::Rogue(_)));
     if scenario.sync != SyncMode::Off && !rogue {
-        let lost = world.acked.iter().filter(|(id, _)| !nodes[primary].log.contains(id)).count();
+        let kept: HashSet<u32> = nodes[primary].log.iter().copied().collect();
+        let lost = world.acked.iter().filter(|(id, _)| !kept.contains(id)).count();
         if lost > 0 {
             world.violations.push(format!("I2: {lost} acknowledged commits are lost"));
         }
@@ -389,8 +391,11 @@ fn judge(scenario: &Scenario, world: &mut World, steward: &Steward) {
     if !rested && !rogue {
         world.violations.push(format!("I7: {:?}: {}", standing.state, standing.why));
     }
-    let others = nodes.iter().enumerate().filter(|(place, node)| *place != primary && node.streaming).count();
-    let writes = world.last_ack + 3_000 > world.now || scenario.sync == SyncMode::Strict && others == 0;
+    let standbys = || nodes.iter().enumerate().filter(|(place, node)| *place != primary && node.streaming);
+    // Directly, or through another.
+    let others = standbys().filter(|(place, _)| !world.diverged(*place, primary)).count();
+    let direct = standbys().filter(|(_, node)| node.upstream == Some(primary)).count();
+    let writes = world.last_ack + 3_000 > world.now || scenario.sync == SyncMode::Strict && direct == 0;
     if !writes && !rogue {
         world.violations.push(format!("I7: no write since {} ms", world.last_ack));
     }

@@ -78,7 +78,8 @@ pub struct Steward {
     pub answers: Vec<String>,
     pub story: Option<Vec<String>>,
     published_term: (u64, u32),
-    pub last_tick: u64,
+    /// Clients wait.
+    pub holding: bool,
 }
 
 impl Steward {
@@ -113,7 +114,7 @@ impl Steward {
             answers: Vec::new(),
             story: None,
             published_term: (0, 0),
-            last_tick: 0,
+            holding: false,
         };
         steward.forget_nodes(world);
         steward
@@ -238,7 +239,6 @@ impl Steward {
         }
         let now = Duration::from_millis(world.now - self.born + 1);
         let actions = self.machine.take(now, event);
-        self.last_tick = world.now;
         for action in actions {
             self.actions += 1;
             if self.die_at == Some(self.actions) {
@@ -251,6 +251,8 @@ impl Steward {
         }
         if is_sight {
             self.check_quarantine(world);
+        } else {
+            self.holding = self.machine.standing().hold.is_some();
         }
     }
 
@@ -526,6 +528,7 @@ impl Steward {
     /// I6: whoever claims to be primary and is not, or has another log, gets no work.
     fn check_quarantine(&mut self, world: &mut World) {
         let standing = self.machine.standing();
+        self.holding = standing.hold.is_some();
         let candidate = standing.operation.as_ref().and_then(|operation| operation.candidate.clone());
         let primary = world.nodes.iter().position(|node| standing.route.is_primary(node.name));
         for place in 0..world.nodes.len() {

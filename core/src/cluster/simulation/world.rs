@@ -166,20 +166,28 @@ impl World {
             self.nodes[node].streaming = false;
             return;
         }
+        self.receive(node, upstream);
+    }
+
+    fn receive(&mut self, node: usize, upstream: usize) {
         let (from, to) = (self.nodes[node].log.len(), self.nodes[upstream].log.len());
-        if self.nodes[upstream].log[..from] != self.nodes[node].log[..] {
+        // All of it when the stream begins, the end of it ever after.
+        let known = if self.nodes[node].streaming { from.saturating_sub(1) } else { 0 };
+        if self.nodes[upstream].log[known..from] != self.nodes[node].log[known..] {
             let names = (self.nodes[node].name, self.nodes[upstream].name);
             self.violations.push(format!("{} streams from {}, whose log is another", names.0, names.1));
         }
         let to = to.min(from.saturating_add(self.nodes[node].pace));
-        let more: Vec<u32> = self.nodes[upstream].log[from..to].to_vec();
-        let history: Vec<_> = self.nodes[upstream].history.iter().filter(|(_, began)| *began <= to).copied().collect();
-        let this = &mut self.nodes[node];
-        this.log.extend(more);
-        this.timeline = history.last().map_or(this.timeline, |(timeline, _)| *timeline);
-        this.history = history;
-        this.streaming = true;
-        this.heard_at = self.now;
+        if to > from {
+            let more = self.nodes[upstream].log[from..to].to_vec();
+            let history = self.nodes[upstream].history.iter().filter(|(_, began)| *began <= to).copied().collect();
+            let this = &mut self.nodes[node];
+            this.log.extend(more);
+            this.history = history;
+            this.timeline = this.history.last().map_or(this.timeline, |(timeline, _)| *timeline);
+        }
+        self.nodes[node].streaming = true;
+        self.nodes[node].heard_at = self.now;
     }
 
     /// By numbers alone, as PostgreSQL does it.

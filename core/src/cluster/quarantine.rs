@@ -130,7 +130,7 @@ impl Exam<'_> {
             return Some(if node.claims() { Offence::Zombie } else { Offence::Unproven });
         }
         // What it said before the route changed is no offence: it may be the very node that is being promoted.
-        let current = self.seen_at.checked_sub(node.asked).is_some_and(|asked| asked >= self.route_since);
+        let current = self.seen_at.checked_sub(node.asked).is_some_and(|asked| asked > self.route_since);
         let candidate =
             self.record.operation.as_ref().is_some_and(|operation| operation.candidate.as_deref() == Some(name));
         if !node.answers() || !current {

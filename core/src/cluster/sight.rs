@@ -147,7 +147,9 @@ impl Sight {
         let mut at = node;
         // A way through more nodes than there are is a circle.
         for _ in 0..self.nodes.len() {
-            let Some(receiver) = at.receiver.filter(|receiver| receiver.streaming && at.follows()) else { return false };
+            let Some(receiver) = at.receiver.filter(|receiver| receiver.streaming && at.follows()) else {
+                return false;
+            };
             if receiver.timeline != Some(timeline) {
                 return false;
             }

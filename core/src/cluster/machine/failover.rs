@@ -227,6 +227,9 @@ impl Machine {
         let (Some(operation), Some(safe)) = (self.record.operation.clone(), self.run.safe.clone()) else {
             return self.get_stuck("the election was lost");
         };
+        if let Some(back) = self.promoted_after_all(&operation) {
+            return self.take_back(&back);
+        }
         let mut elect = std::mem::take(&mut self.elect);
         let turn = elect.turn(self.now);
         self.elect = elect;
@@ -326,6 +329,9 @@ impl Machine {
     /// Fast-Forward: the candidate receives from another standby what it lacks.
     pub(super) fn fast_forward(&mut self) -> bool {
         let Some(operation) = self.record.operation.clone() else { return false };
+        if let Some(back) = self.promoted_after_all(&operation) {
+            return self.take_back(&back);
+        }
         let (Some(candidate), Some(floor)) =
             (operation.candidate.clone(), self.run.safe.as_ref().map(|safe| safe.floor))
         else {
@@ -436,13 +442,11 @@ impl Machine {
         };
         self.record.promoted_unix_ms = Some(unix_ms);
         self.remember_fork(fork);
-        self.flushed = None;
-        self.route_since = self.now;
+        let alone = !operation.preset.as_ref().is_some_and(|set| set.members.iter().any(|name| self.follows(name)));
+        self.change_reign(alone && self.settings.sync == SyncMode::On);
         self.enter(Step::Repair);
         self.publish_route();
         self.following = super::follow::Following::at(self.now);
-        let alone = !operation.preset.as_ref().is_some_and(|set| set.members.iter().any(|name| self.follows(name)));
-        self.upkeep.renew(alone && self.settings.sync == SyncMode::On);
         let loss = if operation.allow_loss || lost > 0 {
             format!(", {lost} bytes of log lost at most")
         } else {
@@ -474,7 +478,8 @@ impl Machine {
     fn may_call_off(&self, operation: &Operation) -> bool {
         // After a switchover's stop it is up only if somebody started it, and not as a standby.
         // What an operator ordered although the primary is well is called off only if it cannot be done.
-        let revocable = matches!(operation.kind, Kind::Failover | Kind::Switchover) || self.state == State::NoPrimarySafe;
+        let revocable =
+            matches!(operation.kind, Kind::Failover | Kind::Switchover) || self.state == State::NoPrimarySafe;
         // A candidate that may have been promoted has acknowledged nothing: no client and no standby went there.
         let forward_is_open = !operation.failed.is_empty() && self.state != State::NoPrimarySafe;
         let primary = self.record.route.primary.as_deref().and_then(|name| self.seen(name));

@@ -108,7 +108,9 @@ impl Machine {
     fn is_old_on_its_way(&mut self, operation: &Operation) -> bool {
         let primary = self.record.route.primary.clone();
         let (Some(old), Some(primary)) = (operation.old.clone(), primary) else { return false };
-        if old == primary || self.answers(&old) {
+        // What was seen of it before the promotion was before its stop.
+        let up = self.seen(&old).is_some_and(|node| node.answers() && self.asked_after(node, self.route_since));
+        if old == primary || up {
             return false;
         }
         if operation.target.as_ref() != Some(&primary) {

@@ -15,6 +15,8 @@ mod orders;
 mod picture;
 mod switchover;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod watch;
 
@@ -311,7 +313,7 @@ impl Machine {
 
     /// The node's answer was asked for after that instant, so it holds for it.
     fn asked_after(&self, node: &SeenNode, instant: Duration) -> bool {
-        self.sight.as_ref().is_some_and(|seen| seen.at.checked_sub(node.asked).is_some_and(|asked| asked >= instant))
+        self.sight.as_ref().is_some_and(|seen| seen.at.checked_sub(node.asked).is_some_and(|asked| asked > instant))
     }
 
     fn answers(&self, name: &str) -> bool {

@@ -53,9 +53,10 @@ impl Tasks {
         self.list.iter().filter(|entry| entry.over.is_none()).map(|entry| entry.task.clone()).collect()
     }
 
-    /// One that is under way for that operation.
-    pub(super) fn pending_of(&self, operation: u64) -> Option<Effect> {
-        let pending = |entry: &&Entry| entry.task.operation == operation && entry.over.is_none();
+    /// One that is under way on that node for that operation.
+    pub(super) fn pending_on(&self, node: &Name, operation: u64) -> Option<Effect> {
+        let of = |task: &Task| task.operation == operation && task.node == *node;
+        let pending = |entry: &&Entry| of(&entry.task) && entry.over.is_none();
         self.list.iter().find(pending).map(|entry| entry.task.effect.clone())
     }
 

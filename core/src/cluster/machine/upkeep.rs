@@ -29,7 +29,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const SET_MAX: Duration = Duration::from_secs(5);
 
 /// The operation number of what belongs to none.
-const NO_OPERATION: u64 = 0;
+pub(super) const NO_OPERATION: u64 = 0;
 
 /// The present state of the synchronous set.
 #[derive(Debug, Default)]
@@ -129,7 +129,7 @@ impl Machine {
             return false;
         };
         let (primary, names) = primary;
-        if let Some(Effect::SetSync { set }) = self.tasks.pending_of(NO_OPERATION) {
+        if let Some(Effect::SetSync { set }) = self.tasks.pending_on(&primary, NO_OPERATION) {
             // Nothing is decided while it is not certain what is in effect.
             return self.apply(&primary, set);
         }

@@ -19,8 +19,10 @@ const NAMES: [&str; 4] = ["n1", "n2", "n3", "n4"];
 /// One step of time, in milliseconds.
 const STEP: u64 = 20;
 
-/// When everything is healed, and how long the cluster then has.
+/// When everything is healed.
 const HEALED_AT: u64 = 14_000;
+/// From when on it is looked whether it has settled, and when it must have.
+const LOOKED_AT: u64 = 20_000;
 const SETTLED_AT: u64 = 60_000;
 
 #[derive(Clone, Debug)]
@@ -249,12 +251,15 @@ pub fn run(scenario: &Scenario, with_story: bool) -> Result<End, Failure> {
         }
         steward.pass(&mut world);
         write(&mut world, &steward, &mut dice);
+        if world.now >= LOOKED_AT && world.now % 2_000 == 0 && judge(scenario, &world, &steward).is_empty() {
+            break;
+        }
         if world.now > 2_000 && world.now < HEALED_AT {
             longest_pause = longest_pause.max(world.now - world.last_ack);
         }
     }
     if world.violations.is_empty() {
-        judge(scenario, &mut world, &steward);
+        world.violations = judge(scenario, &world, &steward);
     }
     if world.violations.is_empty() {
         return Ok(End {
@@ -269,7 +274,14 @@ pub fn run(scenario: &Scenario, with_story: bool) -> Result<End, Failure> {
         let Power::Running = node.power else { return format!("{}: {:?}", node.name, node.power) };
         format!(
             "{}: primary={} timeline={} history={:?} upstream={:?} streaming={} sync={:?} log={}…{tail:?}",
-            node.name, node.primary, node.timeline, node.history, node.upstream, node.streaming, node.sync, node.log.len()
+            node.name,
+            node.primary,
+            node.timeline,
+            node.history,
+            node.upstream,
+            node.streaming,
+            node.sync,
+            node.log.len()
         )
     }));
     story.push(format!("{:#?}", steward.machine.standing()));
@@ -368,12 +380,13 @@ fn write(world: &mut World, steward: &Steward, dice: &mut Dice) {
 }
 
 /// What must be true in the end.
-fn judge(scenario: &Scenario, world: &mut World, steward: &Steward) {
+fn judge(scenario: &Scenario, world: &World, steward: &Steward) -> Vec<String> {
+    let mut violations = Vec::new();
     let standing = steward.machine.standing();
-    let primary = standing.route.primary.as_deref().and_then(|name| world.nodes.iter().position(|node| node.name == name));
+    let primary =
+        standing.route.primary.as_deref().and_then(|name| world.nodes.iter().position(|node| node.name == name));
     let Some(primary) = primary else {
-        world.violations.push("I7: there is no primary".into());
-        return;
+        return vec!["I7: there is no primary".into()];
     };
     let nodes = &world.nodes;
     let rogue = scenario.faults.iter().any(|fault| matches!(fault.what, What::Rogue(_)));
@@ -381,15 +394,15 @@ fn judge(scenario: &Scenario, world: &mut World, steward: &Steward) {
         let kept: HashSet<u32> = nodes[primary].log.iter().copied().collect();
         let lost = world.acked.iter().filter(|(id, _)| !kept.contains(id)).count();
         if lost > 0 {
-            world.violations.push(format!("I2: {lost} acknowledged commits are lost"));
+            violations.push(format!("I2: {lost} acknowledged commits are lost"));
         }
     }
     if scenario.benign && steward.promotions > 0 {
-        world.violations.push("I8: a failover for nothing".into());
+        violations.push("I8: a failover for nothing".into());
     }
     let rested = matches!(standing.state, State::Steady | State::DegradedSync);
     if !rested && !rogue {
-        world.violations.push(format!("I7: {:?}: {}", standing.state, standing.why));
+        violations.push(format!("I7: {:?}: {}", standing.state, standing.why));
     }
     let standbys = || nodes.iter().enumerate().filter(|(place, node)| *place != primary && node.streaming);
     // Directly, or through another.
@@ -397,9 +410,10 @@ fn judge(scenario: &Scenario, world: &mut World, steward: &Steward) {
     let direct = standbys().filter(|(_, node)| node.upstream == Some(primary)).count();
     let writes = world.last_ack + 3_000 > world.now || scenario.sync == SyncMode::Strict && direct == 0;
     if !writes && !rogue {
-        world.violations.push(format!("I7: no write since {} ms", world.last_ack));
+        violations.push(format!("I7: no write since {} ms", world.last_ack));
     }
     if scenario.controlled && !rogue && (others + 1 < nodes.len() || standing.state != State::Steady) {
-        world.violations.push(format!("I7: {others} standbys follow, {:?}", standing.state));
+        violations.push(format!("I7: {others} standbys follow, {:?}", standing.state));
     }
+    violations
 }

@@ -8,8 +8,8 @@ use super::{
         machine::Machine,
         operation::{Kind, Record, Route},
         settings::Settings,
-        state::State,
         sight::{Door, Held, Receiver, SeenNode, Sender, Sight, SyncNames},
+        state::State,
         verdict::{
             Divergence, Election, FollowAction, Promotion, Ranked, StandbyPlan, StandbySet, SyncDecision, SyncMethod,
             Verdict,
@@ -191,7 +191,7 @@ impl Steward {
         }
         if self.disk_failed && world.now >= self.disk_fails_until {
             self.disk_failed = false;
-            self.take(world, Event::LogBack);
+            self.events.push_back((world.now, Event::LogBack));
         }
         let changed = world.nodes.iter().zip(&self.powers).any(|(node, power)| node.power != *power);
         if changed || world.now >= self.next_look {
@@ -287,7 +287,9 @@ impl Steward {
         self.tell(world, || format!("published: {route:?}"));
         let (term, timeline) = self.published_term;
         if route.term < term || route.timeline < timeline {
-            world.violations.push(format!("I5: term {} timeline {} after {term} {timeline}", route.term, route.timeline));
+            world
+                .violations
+                .push(format!("I5: term {} timeline {} after {term} {timeline}", route.term, route.timeline));
         }
         self.published_term = (route.term, route.timeline);
         self.route = Some(route);
@@ -303,8 +305,7 @@ impl Steward {
             _ if slow => self.dice.between(200, 3000),
             _ => self.dice.between(1, 40),
         };
-        let fails = !self.smooth && self.dice.chance(4)
-            || matches!(task.effect, Effect::Drain) && self.drain_fails;
+        let fails = !self.smooth && self.dice.chance(4) || matches!(task.effect, Effect::Drain) && self.drain_fails;
         let give_up = world.now + task.within.as_millis().min(20_000) as u64;
         self.inbox.push(Sent { task, node, due: world.now + takes, give_up, orphan: false, fails });
     }
@@ -337,7 +338,12 @@ impl Steward {
         for sent in std::mem::take(&mut self.inbox) {
             let on_host = matches!(
                 sent.task.effect,
-                Effect::Start | Effect::Stop | Effect::Rewind { .. } | Effect::Rebuild { .. } | Effect::CloseServers | Effect::Drain
+                Effect::Start
+                    | Effect::Stop
+                    | Effect::Rewind { .. }
+                    | Effect::Rebuild { .. }
+                    | Effect::CloseServers
+                    | Effect::Drain
             );
             let reachable = world.linked(world.proxy(), sent.node);
             let ready = on_host || world.running(sent.node) && (reachable || sent.orphan);
@@ -465,7 +471,11 @@ impl Steward {
             let (held, door) = match node.power {
                 Power::Running if reachable => (Held::Answers, Door::Open),
                 Power::Running | Power::Hung => {
-                    let door = if world.now > self.held_since[place] + DOOR_TIMEOUT { Door::TimedOut } else { self.seen[place].door.clone() };
+                    let door = if world.now > self.held_since[place] + DOOR_TIMEOUT {
+                        Door::TimedOut
+                    } else {
+                        self.seen[place].door.clone()
+                    };
                     (self.silent(place), door)
                 }
                 Power::Down if !reachable => (self.silent(place), Door::TimedOut),
@@ -638,7 +648,8 @@ fn tell_all(world: &World, place: usize, seen: &mut SeenNode) {
     };
     seen.senders.clear();
     if node.primary {
-        let others = world.nodes.iter().enumerate().filter(|(_, other)| other.upstream == Some(place) && other.streaming);
+        let others =
+            world.nodes.iter().enumerate().filter(|(_, other)| other.upstream == Some(place) && other.streaming);
         seen.senders.extend(others.map(|(_, other)| Sender {
             name: other.name.to_owned(),
             streaming: true,

@@ -193,7 +193,9 @@ impl World {
     /// By numbers alone, as PostgreSQL does it.
     fn may_stream(&self, node: usize, upstream: usize) -> bool {
         let (this, there) = (&self.nodes[node], &self.nodes[upstream]);
-        let Some(known) = there.history.iter().position(|(timeline, _)| *timeline == this.timeline) else { return false };
+        let Some(known) = there.history.iter().position(|(timeline, _)| *timeline == this.timeline) else {
+            return false;
+        };
         let end = there.history.get(known + 1).map_or(there.log.len(), |(_, began)| *began);
         this.log.len() <= end
     }
@@ -325,6 +327,8 @@ impl World {
     pub fn diverged(&self, node: usize, primary: usize) -> bool {
         let (a, b) = (&self.nodes[node].log, &self.nodes[primary].log);
         let common = a.len().min(b.len());
-        a[..common] != b[..common] || a.len() > b.len()
+        // A commit is at one place of one history: where it is the same, so is everything before it.
+        let last = a[..common].iter().zip(&b[..common]).rev().find(|(a, b)| **a != OWN_RECORD || **b != OWN_RECORD);
+        last.is_some_and(|(a, b)| a != b) || a.len() > b.len()
     }
 }

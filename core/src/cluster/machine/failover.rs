@@ -133,7 +133,8 @@ impl Machine {
             operation.candidate = Some(candidate.clone());
         }
         self.enter(Step::PresetSync);
-        self.turn_because(Cause::CandidateBack, candidate)
+        self.turn_because(Cause::CandidateBack, candidate);
+        true
     }
 
     /// Nobody else is there: a candidate that failed and is in recovery still may be tried again.
@@ -392,6 +393,10 @@ impl Machine {
                 self.turn_because(Cause::Promoted, &candidate)
             }
             Progress::Pending => false,
+            // It is certainly not promoted, but one that was given up before is.
+            Progress::Failing { unknown: false, .. } if self.promoted_after_all(&operation).is_some() => {
+                self.promoted_after_all(&operation).is_some_and(|back| self.take_back(&back))
+            }
             // It says that it is certainly not promoted, and will not be.
             Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
                 self.replace_candidate(&operation, Some(&candidate))
@@ -495,12 +500,12 @@ impl Machine {
         let Some(old) = operation.old.clone() else { return self.finish_undo() };
         let mut pending = false;
         if operation.kind == Kind::Switchover && self.answers(&old) {
-            pending |= self.is_unfinished(operation.id, &old, Effect::Disarm);
+            pending |= self.is_open(operation.id, &old, Effect::Disarm, STATEMENT_MAX, CANDIDATE_TRIES);
         }
         for name in self.standbys_that_answer() {
             if name != old {
                 let effect = Effect::Reattach { upstream: old.clone(), slot: self.slot_of(&name) };
-                pending |= self.is_unfinished(operation.id, &name, effect);
+                pending |= self.is_open(operation.id, &name, effect, STATEMENT_MAX, CANDIDATE_TRIES);
             }
         }
         !pending && self.finish_undo()
@@ -510,15 +515,6 @@ impl Machine {
         let why = self.record.operation.as_ref().map_or_else(String::new, |operation| operation.why.clone());
         self.close(Err(format!("undone; it began because {why}")));
         self.turn(Cause::Undone)
-    }
-
-    /// Under way, or worth another try.
-    pub(super) fn is_unfinished(&mut self, operation: u64, node: &Name, effect: Effect) -> bool {
-        match self.want(operation, node, effect, STATEMENT_MAX) {
-            Progress::Pending => true,
-            Progress::Done(_) => false,
-            Progress::Failing { tries, .. } => tries < CANDIDATE_TRIES,
-        }
     }
 
     /// It does not answer, and nobody would wait for it.

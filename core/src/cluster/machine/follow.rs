@@ -138,13 +138,12 @@ impl Machine {
         if !self.answers(&node) {
             return false;
         }
+        if self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
+            return false;
+        }
         let slot = self.slot_of(&node);
         let within = plan.timeout.clamp(Duration::from_secs(1), REPOINT_MAX);
-        match self.want(operation, &node, Effect::Repoint { upstream, slot, create_slot }, within) {
-            Progress::Pending => true,
-            Progress::Done(_) => false,
-            Progress::Failing { tries, .. } => tries < TRIES,
-        }
+        self.is_open(operation, &node, Effect::Repoint { upstream, slot, create_slot }, within, TRIES)
     }
 
     /// Who the node streams from: the policy's choice if that follows the primary itself, or else the primary.

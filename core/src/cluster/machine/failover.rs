@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use super::super::{
     action::{Ask, Effect, Finding, Urgency},
-    condition::Condition,
     election::{Ballot, Heard, Safe},
     name::Name,
-    operation::{Fork, Kind, Operation, Step},
+    operation::{Kind, Operation, Step},
     settings::{NodeSettings, SyncMode},
     sight::{Door, Held, SeenNode},
     state::{Cause, State},
@@ -24,7 +23,6 @@ use super::{
     inquiry::{Inquiry, Turn},
     tasks::Progress,
 };
-use crate::id::Lsn;
 
 /// Detaching takes some ten milliseconds, or the standby has trouble of its own.
 const DETACH_MAX: Duration = Duration::from_secs(2);
@@ -32,14 +30,8 @@ const DETACH_MAX: Duration = Duration::from_secs(2);
 /// How long those who are not needed are waited for, once those are detached who are.
 const DETACH_PATIENCE: Duration = Duration::from_millis(400);
 
-/// A promotion replays what was received first, which is a matter of the backlog.
-const PROMOTE_MAX: Duration = Duration::from_secs(60);
-
 /// Whatever is one statement.
-const STATEMENT_MAX: Duration = Duration::from_secs(2);
-
-/// Reading the fork must not keep clients waiting; without it outcomes of commits in flight stay unknown.
-const FORK_MAX: Duration = Duration::from_secs(1);
+pub(super) const STATEMENT_MAX: Duration = Duration::from_secs(2);
 
 /// Streaming to another standby what it lacks.
 const FORWARD_MAX: Duration = Duration::from_secs(10);
@@ -48,7 +40,7 @@ const FORWARD_MAX: Duration = Duration::from_secs(10);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tries on a candidate that answers and refuses, before another is taken.
-const CANDIDATE_TRIES: u32 = 3;
+pub(super) const CANDIDATE_TRIES: u32 = 3;
 
 /// What an operation has found out in this life of the proxy.
 #[derive(Debug, Default)]
@@ -122,11 +114,11 @@ impl Machine {
     }
 
     /// A candidate that was given up claims now that it was promoted, and nobody else has been chosen.
-    fn promoted_after_all(&self, operation: &Operation) -> Option<Name> {
+    pub(super) fn promoted_after_all(&self, operation: &Operation) -> Option<Name> {
         operation.failed.iter().find(|name| self.has_been_promoted(name)).cloned()
     }
 
-    fn take_back(&mut self, candidate: &Name) -> bool {
+    pub(super) fn take_back(&mut self, candidate: &Name) -> bool {
         self.record.route.deposed.retain(|deposed| deposed != candidate);
         if let Some(operation) = &mut self.record.operation {
             operation.failed.retain(|failed| failed != candidate);
@@ -163,7 +155,7 @@ impl Machine {
     }
 
     /// All nodes in recovery that answer, the old primary too if it has become one.
-    fn standbys_that_answer(&self) -> Vec<Name> {
+    pub(super) fn standbys_that_answer(&self) -> Vec<Name> {
         let Some(seen) = &self.sight else { return Vec::new() };
         let system = self.record.route.system;
         let ours = |node: &&SeenNode| system.is_none() || node.system.is_none() || node.system == system;
@@ -359,162 +351,6 @@ impl Machine {
         self.run.heard.clear();
         self.enter(Step::Fence);
         self.turn(Cause::NotForwarded)
-    }
-
-    /// Promote: first what will hold once it is primary, then the promotion.
-    pub(super) fn promote(&mut self) -> bool {
-        let Some(operation) = self.record.operation.clone() else { return false };
-        let Some(candidate) = operation.candidate.clone() else { return self.replace_candidate(&operation, None) };
-        if self.is_gone(&candidate) {
-            return self.replace_candidate(&operation, Some(&candidate));
-        }
-        if operation.step == Step::PresetSync {
-            let preset = Effect::PresetSync { set: operation.preset.clone() };
-            if self.settings.sync != SyncMode::Off && !self.has_been_promoted(&candidate) {
-                match self.want(operation.id, &candidate, preset, STATEMENT_MAX) {
-                    Progress::Pending => return false,
-                    Progress::Done(_) => {}
-                    Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
-                        return self.replace_candidate(&operation, Some(&candidate));
-                    }
-                    Progress::Failing { .. } => return false,
-                }
-            }
-            if let Some(operation) = &mut self.record.operation {
-                operation.step = Step::Promote;
-            }
-        }
-        match self.want(operation.id, &candidate, Effect::Promote, PROMOTE_MAX) {
-            Progress::Done(Finding::Promoted { timeline }) if timeline > self.record.route.timeline => {
-                if let Some(operation) = &mut self.record.operation {
-                    operation.timeline = Some(timeline);
-                }
-                self.enter(Step::RecordFork);
-                self.turn_because(Cause::Promoted, &candidate)
-            }
-            Progress::Pending => false,
-            // It is certainly not promoted, but one that was given up before is.
-            Progress::Failing { unknown: false, .. } if self.promoted_after_all(&operation).is_some() => {
-                self.promoted_after_all(&operation).is_some_and(|back| self.take_back(&back))
-            }
-            // It says that it is certainly not promoted, and will not be.
-            Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
-                self.replace_candidate(&operation, Some(&candidate))
-            }
-            Progress::Done(_) | Progress::Failing { .. } => false,
-        }
-    }
-
-    fn has_been_promoted(&self, candidate: &str) -> bool {
-        let newer = |timeline: u32| timeline > self.record.route.timeline;
-        self.seen(candidate).is_some_and(|node| node.claims() && node.viewed.timeline.is_some_and(newer))
-    }
-
-    /// Publish: what commits in flight need to know of the fork, then the new primary.
-    pub(super) fn publish(&mut self) -> bool {
-        let Some(operation) = self.record.operation.clone() else { return false };
-        let (Some(candidate), Some(timeline)) = (operation.candidate.clone(), operation.timeline) else {
-            return self.replace_candidate(&operation, None);
-        };
-        if self.is_gone(&candidate) {
-            return self.replace_candidate(&operation, Some(&candidate));
-        }
-        let fork = match self.want(operation.id, &candidate, Effect::RecordFork, FORK_MAX) {
-            Progress::Done(Finding::Fork { at, next_xid }) => Some((at, next_xid)),
-            Progress::Pending => return false,
-            Progress::Failing { tries: 0 | 1, .. } => return false,
-            Progress::Done(_) | Progress::Failing { .. } => None,
-        };
-        // Not before the floor: the candidate had all that.
-        let (at, next_xid) = fork.unwrap_or((operation.floor.unwrap_or(Lsn(0)), None));
-        self.crown_candidate(&operation, candidate, Fork { term: operation.term, timeline, at, next_xid })
-    }
-
-    fn crown_candidate(&mut self, operation: &Operation, candidate: Name, fork: Fork) -> bool {
-        let lost = operation.flushed.map_or(0, |flushed| flushed.0.saturating_sub(fork.at.0));
-        let unix_ms = self.unix_ms();
-        let route = &mut self.record.route;
-        route.term = operation.term;
-        route.timeline = fork.timeline;
-        route.primary = Some(candidate.clone());
-        route.deposed.retain(|deposed| *deposed != candidate);
-        let old = operation.old.clone().filter(|old| *old != candidate && !route.is_deposed(old));
-        route.deposed.extend(old);
-        self.record.electorate = match self.settings.sync {
-            SyncMode::Off => Electorate::Unbound,
-            // Nobody may lack what was acknowledged before; the upkeep finds out.
-            SyncMode::On | SyncMode::Strict => Electorate::Nobody,
-        };
-        self.record.promoted_unix_ms = Some(unix_ms);
-        self.remember_fork(fork);
-        let alone = !operation.preset.as_ref().is_some_and(|set| set.members.iter().any(|name| self.follows(name)));
-        self.change_reign(alone && self.settings.sync == SyncMode::On);
-        self.enter(Step::Repair);
-        self.publish_route();
-        self.following = super::follow::Following::at(self.now);
-        let loss = if operation.allow_loss || lost > 0 {
-            format!(", {lost} bytes of log lost at most")
-        } else {
-            String::new()
-        };
-        let result = format!("{candidate} is primary on timeline {}{loss}", self.record.route.timeline);
-        self.tell(Urgency::Warning, "publish", Some(candidate), result.clone());
-        self.answer(Ok(result));
-        self.turn(Cause::Published)
-    }
-
-    /// The candidate is gone, or certainly will not be promoted: another one, with everything it had to have.
-    fn replace_candidate(&mut self, operation: &Operation, candidate: Option<&Name>) -> bool {
-        let deposed =
-            candidate.filter(|name| !self.record.route.is_deposed(name) && operation.old.as_ref() != Some(name));
-        // It may have been promoted after all: what it claims from now on counts for nothing.
-        self.record.route.deposed.extend(deposed.cloned());
-        if let Some(operation) = &mut self.record.operation {
-            operation.failed.extend(candidate.cloned());
-            operation.candidate = None;
-            operation.timeline = None;
-        }
-        self.run = Run::at(self.now);
-        self.enter(Step::Fence);
-        self.turn_because(Cause::CandidateGone, candidate.map_or("none", |name| name))
-    }
-
-    /// It may be undone, and the reason for it is gone.
-    fn may_call_off(&self, operation: &Operation) -> bool {
-        // After a switchover's stop it is up only if somebody started it, and not as a standby.
-        // What an operator ordered although the primary is well is called off only if it cannot be done.
-        let revocable =
-            matches!(operation.kind, Kind::Failover | Kind::Switchover) || self.state == State::NoPrimarySafe;
-        // A candidate that may have been promoted has acknowledged nothing: no client and no standby went there.
-        let forward_is_open = !operation.failed.is_empty() && self.state != State::NoPrimarySafe;
-        let primary = self.record.route.primary.as_deref().and_then(|name| self.seen(name));
-        revocable
-            && !forward_is_open
-            && self.condition() == Condition::Healthy
-            && primary.is_some_and(|node| self.asked_after(node, self.run.step_since))
-    }
-
-    /// Undo: everybody receives from the old primary again.
-    pub(super) fn undo(&mut self) -> bool {
-        let Some(operation) = self.record.operation.clone() else { return self.turn(Cause::Undone) };
-        let Some(old) = operation.old.clone() else { return self.finish_undo() };
-        let mut pending = false;
-        if operation.kind == Kind::Switchover && self.answers(&old) {
-            pending |= self.is_open(operation.id, &old, Effect::Disarm, STATEMENT_MAX, CANDIDATE_TRIES);
-        }
-        for name in self.standbys_that_answer() {
-            if name != old {
-                let effect = Effect::Reattach { upstream: old.clone(), slot: self.slot_of(&name) };
-                pending |= self.is_open(operation.id, &name, effect, STATEMENT_MAX, CANDIDATE_TRIES);
-            }
-        }
-        !pending && self.finish_undo()
-    }
-
-    fn finish_undo(&mut self) -> bool {
-        let why = self.record.operation.as_ref().map_or_else(String::new, |operation| operation.why.clone());
-        self.close(Err(format!("undone; it began because {why}")));
-        self.turn(Cause::Undone)
     }
 
     /// It does not answer, and nobody would wait for it.

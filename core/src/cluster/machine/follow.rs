@@ -1,17 +1,15 @@
-//! Makes the others follow the primary: all that run after a promotion, and whoever returns or strays later.
+//! Makes the others follow the new primary after a promotion: all that run and can follow as they are.
 //!
-//! The follow policy plans; what it may not do is checked here. A node that does not answer is left alone: only an
-//! operator's `REJOIN` or `REINIT` starts one. What a node needs is found by the fork: log that ends before it can
-//! follow as it is, log beyond it has to be rewound or rebuilt, and the node stopped for that.
+//! The follow policy plans; what it may not do is checked here. A node that does not answer is left alone. What a node
+//! needs is found by the fork: log that ends before it can follow as it is, log beyond it has to be rewound or
+//! rebuilt. Whoever needs that, or returns later, is for [`rejoin`](super::rejoin).
 
 use std::time::Duration;
 
 use super::super::{
     action::{Ask, Effect},
     name::Name,
-    operation::{Kind, Operation, Step},
-    quarantine::Offence,
-    settings::RejoinMode,
+    operation::{Kind, Operation},
     sight::SeenNode,
     state::Cause,
     verdict::{Capabilities, Divergence, FollowAction, FollowingStandby, PromotionEvent, StandbyPlan},
@@ -24,39 +22,29 @@ use super::{
 };
 use crate::id::Lsn;
 
-/// How long a standby may be without its stream before it is made to follow. A receiver that lost its primary tries again
-/// after `wal_retrieve_retry_interval`, 5 s unless it is set.
-const STRAY_AFTER: Duration = Duration::from_secs(6);
-
-/// After a node could not be made to follow, when that is tried again.
-const REST: Duration = Duration::from_secs(15);
-
 /// Longest wait for the stream after a repoint: it takes some ten milliseconds, or will not come without help.
-const REPOINT_MAX: Duration = Duration::from_secs(5);
+pub(super) const REPOINT_MAX: Duration = Duration::from_secs(5);
 
 /// Copying a cluster takes as long as it takes.
-const COPY_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// A checkpoint on the primary: a rewind against one that had none since its promotion finds nothing to do.
-const CHECKPOINT_MAX: Duration = Duration::from_secs(600);
+pub(super) const COPY_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Tries of one step.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// What is known about who follows.
 #[derive(Debug, Default)]
 pub(super) struct Following {
     pub(super) plan: Inquiry<Vec<StandbyPlan>>,
-    plans: Option<Vec<StandbyPlan>>,
+    pub(super) plans: Option<Vec<StandbyPlan>>,
     /// The node of a rejoin has to be stopped for it; found out before the first effect.
-    needs_stop: Option<bool>,
+    pub(super) needs_stop: Option<bool>,
     /// How often rewinding or rebuilding it failed.
-    copies: u32,
+    pub(super) copies: u32,
     /// Who has strayed since when.
-    stray: Vec<(Name, Duration)>,
+    pub(super) stray: Vec<(Name, Duration)>,
     /// Who is left alone until when.
-    resting: Vec<(Name, Duration)>,
-    begun: Duration,
+    pub(super) resting: Vec<(Name, Duration)>,
+    pub(super) begun: Duration,
 }
 
 impl Following {
@@ -147,7 +135,7 @@ impl Machine {
     }
 
     /// Who the node streams from: the policy's choice if that follows the primary itself, or else the primary.
-    fn upstream(&self, wanted: crate::id::NodeId, plan: &StandbyPlan) -> Option<Name> {
+    pub(super) fn upstream(&self, wanted: crate::id::NodeId, plan: &StandbyPlan) -> Option<Name> {
         let primary = self.record.route.primary.clone()?;
         let chosen = self.name_of(wanted).filter(|_| wanted != plan.node);
         let follows = |name: &Name| {
@@ -158,7 +146,7 @@ impl Machine {
     }
 
     /// The policy's plans, in the order of their waves; none until it has answered.
-    fn plans_for(&mut self, only: Option<&Name>) -> Option<Vec<StandbyPlan>> {
+    pub(super) fn plans_for(&mut self, only: Option<&Name>) -> Option<Vec<StandbyPlan>> {
         if self.following.plans.is_some() {
             return self.following.plans.clone();
         }
@@ -249,7 +237,7 @@ impl Machine {
     }
 
     /// How its log relates to the fork after its timeline.
-    fn divergence(&self, node: &SeenNode) -> Divergence {
+    pub(super) fn divergence(&self, node: &SeenNode) -> Divergence {
         let (Some(timeline), Some(received)) = (node.viewed.timeline, node.viewed.received) else {
             return Divergence::Unknown;
         };
@@ -282,163 +270,7 @@ impl Machine {
         nameless || primary.is_some_and(|primary| seen.sight.leads_to(node, primary.viewed.id, route.timeline))
     }
 
-    fn is_quarantined(&self, name: &str) -> bool {
+    pub(super) fn is_quarantined(&self, name: &str) -> bool {
         self.quarantine.iter().any(|entry| &*entry.node == name)
-    }
-
-    /// Nodes that answer and do not follow, for some time already.
-    fn look_for_strays(&mut self) -> bool {
-        if self.settings.rejoin == RejoinMode::Off {
-            return false;
-        }
-        let Some(seen) = &self.sight else { return false };
-        let strays: Vec<Name> = (seen.sight.nodes.iter())
-            .filter(|node| node.answers() && !node.replay_paused && self.asked_after(node, self.following.begun))
-            .filter(|node| !self.record.route.is_primary(&node.viewed.name) && !self.is_following(node))
-            .map(|node| Name::from(&node.viewed.name))
-            .collect();
-        let now = self.now;
-        let misled: Vec<Name> = strays.iter().filter(|name| self.is_misled(name)).cloned().collect();
-        let following = &mut self.following;
-        following.stray.retain(|(name, _)| strays.contains(name));
-        following.resting.retain(|(_, until)| now < *until);
-        for name in strays {
-            if !following.stray.iter().any(|(known, _)| *known == name) {
-                following.stray.push((name, now));
-            }
-        }
-        let due = |(name, since): &(Name, Duration)| if misled.contains(name) { *since } else { *since + STRAY_AFTER };
-        let later = following.stray.iter().map(due).filter(|due| *due > now).min();
-        let ripe: Vec<Name> =
-            following.stray.iter().filter(|stray| now >= due(stray)).map(|(name, _)| name.clone()).collect();
-        if let Some(later) = later {
-            self.wake_by(later);
-        }
-        let next = ripe.into_iter().find(|name| self.may_rejoin(name));
-        let Some(node) = next else { return false };
-        self.begin(Kind::Rejoin, Step::Repair, format!("{node} does not follow the primary"), |operation| {
-            operation.target = Some(node);
-        });
-        true
-    }
-
-    /// It streams from a node that was deposed: each moment may bring it log that it has to get rid of again.
-    fn is_misled(&self, name: &str) -> bool {
-        let upstream = self.seen(name).and_then(|node| node.receiver).filter(|receiver| receiver.streaming);
-        let upstream = upstream.and_then(|receiver| receiver.upstream).and_then(|id| self.name_of(id));
-        upstream.is_some_and(|upstream| self.record.route.is_deposed(&upstream))
-    }
-
-    /// Without an operator's word: what it needs must be allowed, and its last try some time ago.
-    fn may_rejoin(&self, name: &Name) -> bool {
-        let Some(node) = self.seen(name) else { return false };
-        let offence = self.quarantine.iter().find(|entry| entry.node == *name).map(|entry| entry.offence);
-        let rests = self.following.resting.iter().any(|(resting, _)| resting == name);
-        let simple = node.follows() && self.divergence(node) == Divergence::None;
-        let controlled = self.settings.node(name).is_some_and(|node| node.controlled);
-        !rests
-            && !matches!(offence, Some(Offence::Stranger | Offence::Rival))
-            && (simple || self.settings.rejoin == RejoinMode::Repair && controlled)
-    }
-
-    /// One node is made to follow.
-    fn rejoin(&mut self, operation: &Operation) -> bool {
-        let Some(node) = operation.target.clone() else { return self.end_rejoin(Err("no node".into())) };
-        let Some(primary) = self.record.route.primary.clone() else { return false };
-        if node == primary {
-            return self.end_rejoin(Err(format!("{node} is the primary")));
-        }
-        let Some(plans) = self.plans_for(Some(&node)) else { return false };
-        let Some(plan) = plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(&node)) else {
-            return self.end_rejoin(Ok(format!("the policy leaves {node} alone")));
-        };
-        let needs_stop = self.following.needs_stop.unwrap_or_else(|| {
-            operation.kind == Kind::Reinit
-                || self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
-        });
-        self.following.needs_stop = Some(needs_stop);
-        if !needs_stop && !self.answers(&node) {
-            return self.end_rejoin(Err(format!("{node} does not answer any more")));
-        }
-        if !needs_stop && self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
-            // It may be tried again at once, and otherwise.
-            let ended = self.end_rejoin(Err(format!("{node} got log meanwhile that the primary lacks")));
-            self.following.resting.retain(|(name, _)| *name != node);
-            return ended;
-        }
-        let slot = self.slot_of(&node);
-        let steps = match (operation.kind, &plan.action) {
-            (Kind::Rejoin, FollowAction::LeaveAlone) => {
-                return self.end_rejoin(Ok(format!("the policy leaves {node} alone: {}", plan.why)));
-            }
-            (Kind::Rejoin, FollowAction::Repoint { upstream, create_slot }) if !needs_stop => {
-                let Some(upstream) = self.upstream(*upstream, &plan) else { return false };
-                vec![(node.clone(), Effect::Repoint { upstream, slot, create_slot: *create_slot }, REPOINT_MAX)]
-            }
-            (Kind::Rejoin, FollowAction::Repoint { upstream, .. } | FollowAction::Rewind { upstream, .. }) => {
-                let Some(upstream) = self.upstream(*upstream, &plan) else { return false };
-                let rewind = Effect::Rewind { source: primary.clone(), upstream, slot };
-                vec![
-                    (primary, Effect::Checkpoint, CHECKPOINT_MAX),
-                    (node.clone(), Effect::Stop, START_MAX),
-                    (node.clone(), rewind, COPY_MAX),
-                    (node.clone(), Effect::Start, START_MAX),
-                ]
-            }
-            (_, action) => {
-                let max_rate_kib = match action {
-                    FollowAction::Rebuild { max_rate_kib, .. } => *max_rate_kib,
-                    _ => None,
-                };
-                let rebuild = Effect::Rebuild { source: primary.clone(), upstream: primary, slot, max_rate_kib };
-                vec![
-                    (node.clone(), Effect::Stop, START_MAX),
-                    (node.clone(), rebuild, COPY_MAX),
-                    (node.clone(), Effect::Start, START_MAX),
-                ]
-            }
-        };
-        let controlled = self.settings.node(&node).is_some_and(|settings| settings.controlled);
-        if steps.len() > 1 && !controlled {
-            return self
-                .end_rejoin(Err(format!("{node} has to be rewound or rebuilt, and cannot be stopped from here")));
-        }
-        self.walk(operation.id, steps, &node)
-    }
-
-    /// One effect after the other. The plan was made before the first, and holds until the last.
-    fn walk(&mut self, operation: u64, steps: Vec<(Name, Effect, Duration)>, node: &Name) -> bool {
-        for (on, effect, within) in steps {
-            let copies = matches!(effect, Effect::Rewind { .. } | Effect::Rebuild { .. });
-            match self.want(operation, &on, effect.clone(), within) {
-                Progress::Done(_) => {}
-                Progress::Pending => return false,
-                Progress::Failing { .. } if copies && self.following.copies < TRIES => {
-                    // Somebody may have started it meanwhile: from the stop on again.
-                    self.following.copies += 1;
-                    self.tasks.renew(node, &Effect::Stop);
-                    self.tasks.renew(node, &effect);
-                    return true;
-                }
-                Progress::Failing { tries, why, .. } if copies || tries >= TRIES || tries == 0 => {
-                    return self.end_rejoin(Err(format!("{} on {on}: {why}", effect.word())));
-                }
-                Progress::Failing { .. } => return false,
-            }
-        }
-        self.end_rejoin(Ok(format!("{node} follows the primary")))
-    }
-
-    fn end_rejoin(&mut self, result: Result<String, String>) -> bool {
-        let node = self.record.operation.as_ref().and_then(|operation| operation.target.clone());
-        if let Some(node) = node {
-            self.following.resting.push((node.clone(), self.now + REST));
-            self.following.stray.retain(|(name, _)| *name != node);
-        }
-        self.close(result);
-        self.following.plans = None;
-        self.following.needs_stop = None;
-        self.following.copies = 0;
-        true
     }
 }

@@ -4,8 +4,9 @@
 //! at the facts and either wants effects ([`tasks`]), asks a policy ([`inquiry`]), or finds a cause to go on to
 //! another state by the [table](super::state). A step can be thought about any number of times.
 //!
-//! [`watch`] is for the time between operations, [`failover`] and [`switchover`] replace the primary, [`follow`] makes
-//! others follow it, [`upkeep`] keeps the synchronous set, [`orders`] are the operators'.
+//! In reading order: [`watch`] is for the time between operations; [`failover`], [`promote`] and [`undo`] replace the
+//! primary, and [`switchover`] does it while it is up; [`follow`] and [`rejoin`] make others follow it; [`upkeep`] keeps
+//! the synchronous set; [`external`] is what others did; [`orders`] are the operators'.
 
 mod external;
 mod failover;
@@ -13,10 +14,13 @@ mod follow;
 mod inquiry;
 mod orders;
 mod picture;
+mod promote;
+mod rejoin;
 mod switchover;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod upkeep;
 mod watch;
 

@@ -11,7 +11,11 @@
 //!
 //! A run takes a seed for a schedule of faults; the same seed is the same run. A run that fails prints its story.
 
+mod checks;
 mod dice;
+mod effects;
+mod look;
+mod policies;
 mod scenario;
 mod steward;
 mod world;

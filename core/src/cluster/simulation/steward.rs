@@ -4,71 +4,60 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{
     super::{
-        action::{Action, Ask, Effect, Event, Finding, Order, Outcome, QuestionId, Task, Ticket},
+        action::{Action, Effect, Event, Order, Task, Ticket},
         machine::Machine,
-        operation::{Kind, Record, Route},
+        operation::{Record, Route},
         settings::Settings,
-        sight::{Door, Held, Receiver, SeenNode, Sender, Sight, SyncNames},
-        state::State,
-        verdict::{
-            Divergence, Election, FollowAction, Promotion, Ranked, StandbyPlan, StandbySet, SyncDecision, SyncMethod,
-            Verdict,
-        },
-        view::{Health, Role, SyncRole, View, ViewedNode},
+        sight::{Door, Held, SeenNode, Sight, SyncNames},
+        view::{Health, Role, ViewedNode},
     },
     dice::Dice,
     world::{Power, World},
 };
-use crate::id::{Lsn, NodeId};
+use crate::id::NodeId;
 
 /// How often nodes are looked at.
-const LOOK_EVERY: u64 = 100;
-
-/// How long a node that should be in quarantine may be seen before it is.
-const AT_LARGE_MAX: u64 = 400;
-
-/// From no answer to "timed out".
-const DOOR_TIMEOUT: u64 = 300;
+pub const LOOK_EVERY: u64 = 100;
 
 /// An effect on its way to a node.
 #[derive(Debug)]
-struct Sent {
-    task: Task,
-    node: usize,
-    due: u64,
-    give_up: u64,
+pub struct Sent {
+    pub task: Task,
+    pub node: usize,
+    pub due: u64,
+    pub give_up: u64,
     /// Nobody waits for it any more.
-    orphan: bool,
-    fails: bool,
+    pub orphan: bool,
+    pub fails: bool,
 }
 
 pub struct Steward {
     pub machine: Machine,
-    settings: Settings,
-    dice: Dice,
+    pub settings: Settings,
+    pub dice: Dice,
     /// What is on disk.
     pub disk: Option<Record>,
     pub disk_fails_until: u64,
-    disk_failed: bool,
-    seen: Vec<SeenNode>,
-    held_since: Vec<u64>,
-    door_since: Vec<u64>,
+    pub disk_failed: bool,
+    pub seen: Vec<SeenNode>,
+    pub held_since: Vec<u64>,
+    pub door_since: Vec<u64>,
     /// Who answers, as the machine was told last.
-    told: Vec<bool>,
+    pub told: Vec<bool>,
     /// Since when a node should be in quarantine and is not.
-    at_large: Vec<Option<u64>>,
-    inbox: Vec<Sent>,
-    events: VecDeque<(u64, Event)>,
-    next_look: u64,
-    powers: Vec<Power>,
+    pub at_large: Vec<Option<u64>>,
+    pub inbox: Vec<Sent>,
+    pub events: VecDeque<(u64, Event)>,
+    pub next_look: u64,
+    pub powers: Vec<Power>,
     pub route: Option<Route>,
     pub stopped_until: u64,
-    born: u64,
+    pub born: u64,
     /// Actions so far, over all lives; it dies at that one.
     pub actions: usize,
     pub die_at: Option<usize>,
     /// Nodes that were promoted, by operation.
-    promoted: Vec<(u64, usize)>,
+    pub promoted: Vec<(u64, usize)>,
     pub promotions: usize,
     /// Policies answer as they should.
     pub sane: bool,
@@ -77,7 +66,7 @@ pub struct Steward {
     pub drain_fails: bool,
     pub answers: Vec<String>,
     pub story: Option<Vec<String>>,
-    published_term: (u64, u32),
+    pub published_term: (u64, u32),
     /// Clients wait.
     pub holding: bool,
 }
@@ -308,354 +297,5 @@ impl Steward {
         let fails = !self.smooth && self.dice.chance(4) || matches!(task.effect, Effect::Drain) && self.drain_fails;
         let give_up = world.now + task.within.as_millis().min(20_000) as u64;
         self.inbox.push(Sent { task, node, due: world.now + takes, give_up, orphan: false, fails });
-    }
-
-    /// I3 and I4.
-    fn check_task(&mut self, world: &mut World, task: &Task, node: usize) {
-        let on_host = matches!(task.effect, Effect::Start | Effect::Rewind { .. } | Effect::Rebuild { .. });
-        let elsewhere = matches!(task.effect, Effect::CloseServers | Effect::Drain | Effect::Stop);
-        if on_host {
-            let kind = self.machine.standing().operation.map(|operation| operation.kind);
-            if !matches!(kind, Some(Kind::Rejoin | Kind::Reinit | Kind::Switchover)) {
-                world.violations.push(format!("I4: {:?} in {kind:?}", task));
-            }
-        } else if !elsewhere && !self.told[node] {
-            world.violations.push(format!("I4: {:?} on a node that does not answer", task));
-        }
-        if task.effect == Effect::Promote {
-            for (operation, other) in &self.promoted {
-                if *operation == task.operation && *other != node && self.told[*other] {
-                    let name = world.nodes[*other].name;
-                    world.violations.push(format!("I3: {:?} while {name} was promoted for it and answers", task));
-                }
-            }
-        }
-    }
-
-    /// Effects that are due take place, in their order on each node.
-    fn carry_out(&mut self, world: &mut World) {
-        let mut blocked = [false; 8];
-        for sent in std::mem::take(&mut self.inbox) {
-            let on_host = matches!(
-                sent.task.effect,
-                Effect::Start
-                    | Effect::Stop
-                    | Effect::Rewind { .. }
-                    | Effect::Rebuild { .. }
-                    | Effect::CloseServers
-                    | Effect::Drain
-            );
-            let reachable = world.linked(world.proxy(), sent.node);
-            let ready = on_host || world.running(sent.node) && (reachable || sent.orphan);
-            if ready && world.now >= sent.due && !(blocked[sent.node] && !on_host) {
-                let outcome = if sent.fails {
-                    Outcome::Failed("chance".into())
-                } else {
-                    match self.apply(world, &sent.task, sent.node) {
-                        Ok(Some(finding)) => Outcome::Done(finding),
-                        Err(why) => Outcome::Failed(why),
-                        Ok(None) if world.now < sent.give_up => {
-                            self.inbox.push(sent);
-                            continue;
-                        }
-                        Ok(None) => Outcome::Failed("not in time".into()),
-                    }
-                };
-                self.report(world, &sent, outcome);
-                continue;
-            }
-            let lost = matches!(world.nodes[sent.node].power, Power::Down | Power::Recovering(_)) && !on_host;
-            if lost || world.now >= sent.give_up && !sent.orphan && !on_host {
-                self.report(world, &sent, Outcome::Unknown("the node stopped answering".into()));
-                let delivered = self.dice.chance(50);
-                if !lost && world.nodes[sent.node].power == Power::Hung {
-                    self.inbox.push(Sent { orphan: true, ..sent });
-                } else if !lost && delivered && world.running(sent.node) && !blocked[sent.node] {
-                    _ = self.apply(world, &sent.task, sent.node);
-                }
-                continue;
-            }
-            blocked[sent.node] |= !on_host;
-            self.inbox.push(sent);
-        }
-    }
-
-    fn report(&mut self, world: &World, sent: &Sent, outcome: Outcome) {
-        if !sent.orphan {
-            let after = self.dice.between(0, 10);
-            self.events.push_back((world.now + after, Event::Done(sent.task.id, outcome)));
-        }
-    }
-
-    /// The effect takes place. `None`: not yet.
-    fn apply(&mut self, world: &mut World, task: &Task, node: usize) -> Result<Option<Finding>, String> {
-        let names: Vec<&str> = world.nodes.iter().map(|node| node.name).collect();
-        let place = |name: &str| names.iter().position(|known| *known == name).unwrap();
-        let done = Ok(Some(Finding::Nothing));
-        let primary = world.nodes[node].primary;
-        match &task.effect {
-            Effect::Detach if primary => return Err("is primary".into()),
-            Effect::Detach => {
-                world.nodes[node].upstream = None;
-                world.nodes[node].streaming = false;
-                return Ok(Some(position(world, node)));
-            }
-            Effect::Reattach { upstream, .. } => world.nodes[node].upstream = Some(place(upstream)),
-            Effect::Repoint { upstream, .. } => {
-                let upstream = place(upstream);
-                world.nodes[node].upstream = Some(upstream);
-                let there = world.nodes[node].streaming && world.nodes[node].timeline == world.nodes[upstream].timeline;
-                return Ok(there.then_some(Finding::Nothing));
-            }
-            Effect::FastForward { upstream, until } => {
-                let upstream = place(upstream);
-                world.nodes[node].upstream = Some(upstream);
-                if (world.nodes[node].log.len() as u64) < until.0 {
-                    return Ok(None);
-                }
-                world.nodes[node].upstream = None;
-                return Ok(Some(position(world, node)));
-            }
-            Effect::PresetSync { set } => world.nodes[node].sync.clone_from(set),
-            Effect::SetSync { .. } if !primary => return Err("is in recovery".into()),
-            Effect::SetSync { set } => {
-                world.nodes[node].sync.clone_from(set);
-                return Ok(Some(position(world, node)));
-            }
-            Effect::Promote => {
-                if !primary {
-                    self.promotions += 1;
-                    self.promoted.push((task.operation, node));
-                }
-                let timeline = world.promote(node);
-                self.tell(world, || format!("{} is promoted", task.node));
-                return Ok(Some(Finding::Promoted { timeline }));
-            }
-            Effect::RecordFork => {
-                let began = world.nodes[node].history.last().map_or(0, |(_, began)| *began);
-                return Ok(Some(Finding::Fork { at: Lsn(began as u64), next_xid: None }));
-            }
-            Effect::Arm { .. } | Effect::Disarm if !primary => return Err("is in recovery".into()),
-            Effect::Arm { upstream, .. } => {
-                world.nodes[node].signal = true;
-                world.nodes[node].upstream = Some(place(upstream));
-                return Ok(Some(position(world, node)));
-            }
-            Effect::Disarm => world.nodes[node].signal = false,
-            Effect::Stop => return if world.stop(node) { done } else { Err("does not stop".into()) },
-            Effect::Start => {
-                world.start(node);
-                return if world.running(node) { done } else { Err("does not start".into()) };
-            }
-            Effect::CatchUp => {
-                return Ok((!world.nodes[node].streaming).then(|| position(world, node)));
-            }
-            Effect::Rewind { source, upstream, .. } | Effect::Rebuild { source, upstream, .. } => {
-                let (source, upstream) = (place(source), place(upstream));
-                if world.nodes[node].power != Power::Down || !world.running(source) {
-                    return Err("the node is not stopped, or the source does not answer".into());
-                }
-                world.rewind(node, source);
-                world.nodes[node].upstream = Some(upstream);
-            }
-            Effect::Checkpoint | Effect::CloseServers | Effect::Drain | Effect::DropSlots => {}
-        }
-        done
-    }
-
-    /// What can be seen now.
-    fn look(&mut self, world: &World) -> Sight {
-        for place in 0..world.nodes.len() {
-            let node = &world.nodes[place];
-            let reachable = world.linked(world.proxy(), place);
-            let (held, door) = match node.power {
-                Power::Running if reachable => (Held::Answers, Door::Open),
-                Power::Running | Power::Hung => {
-                    let door = if world.now > self.held_since[place] + DOOR_TIMEOUT {
-                        Door::TimedOut
-                    } else {
-                        self.seen[place].door.clone()
-                    };
-                    (self.silent(place), door)
-                }
-                Power::Down if !reachable => (self.silent(place), Door::TimedOut),
-                Power::Down => (self.broken(place, node.goodbye), Door::Refused),
-                Power::Recovering(_) if !reachable => (self.silent(place), Door::TimedOut),
-                Power::Recovering(_) => (self.crashed(place), Door::NotReady("recovering".into())),
-            };
-            let before = &mut self.seen[place];
-            if std::mem::discriminant(&held) != std::mem::discriminant(&before.held) {
-                self.held_since[place] = world.now;
-            }
-            if held == Held::Answers {
-                self.held_since[place] = world.now;
-            }
-            if door != before.door {
-                self.door_since[place] = world.now;
-            }
-            let lasting = Duration::from_millis(world.now - self.held_since[place]);
-            before.held = match held {
-                Held::Silent(_) => Held::Silent(lasting),
-                Held::Reset(_) => Held::Reset(lasting),
-                Held::Crashed(_) => Held::Crashed(lasting),
-                Held::Stopped(_) => Held::Stopped(lasting),
-                Held::Answers | Held::Absent => held,
-            };
-            before.door = door;
-            before.door_for = Duration::from_millis(world.now - self.door_since[place]);
-            before.checks += 1;
-            if held == Held::Answers {
-                tell_all(world, place, before);
-            } else {
-                before.asked += Duration::from_millis(LOOK_EVERY);
-            }
-        }
-        Sight { unix_ms: world.now, nodes: self.seen.clone() }
-    }
-
-    fn silent(&self, place: usize) -> Held {
-        match self.seen[place].held {
-            Held::Answers => Held::Silent(Duration::ZERO),
-            before => before,
-        }
-    }
-
-    fn broken(&self, place: usize, goodbye: bool) -> Held {
-        match self.seen[place].held {
-            Held::Answers | Held::Silent(_) if goodbye => Held::Stopped(Duration::ZERO),
-            Held::Answers | Held::Silent(_) => Held::Reset(Duration::ZERO),
-            before => before,
-        }
-    }
-
-    fn crashed(&self, place: usize) -> Held {
-        match self.seen[place].held {
-            Held::Answers | Held::Silent(_) => Held::Crashed(Duration::ZERO),
-            before => before,
-        }
-    }
-
-    /// I6: whoever claims to be primary and is not, or has another log, gets no work.
-    fn check_quarantine(&mut self, world: &mut World) {
-        let standing = self.machine.standing();
-        self.holding = standing.hold.is_some();
-        let candidate = standing.operation.as_ref().and_then(|operation| operation.candidate.clone());
-        let primary = world.nodes.iter().position(|node| standing.route.is_primary(node.name));
-        for place in 0..world.nodes.len() {
-            let name = world.nodes[place].name;
-            let other = !standing.route.is_primary(name) && candidate.as_deref() != Some(name);
-            let settled = matches!(standing.state, State::Steady | State::DegradedSync) && standing.operation.is_none();
-            let bad = world.nodes[place].primary
-                || settled && primary.is_some_and(|primary| world.running(primary) && world.diverged(place, primary));
-            let seen = world.running(place) && self.told[place] && world.linked(world.proxy(), place);
-            let caught = standing.quarantine.iter().any(|entry| *entry.node == *name);
-            if other && bad && seen && !caught && standing.route.primary.is_some() {
-                let since = *self.at_large[place].get_or_insert(world.now);
-                if world.now > since + AT_LARGE_MAX {
-                    world.violations.push(format!("I6: {name} is no part of this history and not in quarantine"));
-                    self.at_large[place] = None;
-                }
-            } else {
-                self.at_large[place] = None;
-            }
-        }
-    }
-
-    fn ask(&mut self, world: &World, id: QuestionId, ask: &Ask) {
-        if !self.sane && self.dice.chance(3) {
-            return;
-        }
-        let wrong = !self.sane && self.dice.chance(5);
-        let event = match ask {
-            Ask::Assess(_) if wrong => Event::Assessed(id, Ok(Verdict::Hold("chance".into()))),
-            Ask::Assess(_) => Event::Assessed(id, Ok(Verdict::FailOver("it is lost".into()))),
-            Ask::Elect { .. } if wrong => Event::Elected(id, Err("trapped".into())),
-            Ask::Elect { view, .. } => Event::Elected(id, Ok(self.elect(view))),
-            Ask::Follow(_) if wrong => Event::Planned(id, Err("trapped".into())),
-            Ask::Follow(event) => {
-                let plan = |standby: &super::super::verdict::FollowingStandby| StandbyPlan {
-                    node: standby.node.id,
-                    action: match standby.divergence {
-                        Divergence::None => FollowAction::Repoint { upstream: event.new_primary.id, create_slot: true },
-                        _ => FollowAction::Rewind { upstream: event.new_primary.id, create_slot: true },
-                    },
-                    wave: 0,
-                    timeout: Duration::from_secs(3),
-                    keep_routing: true,
-                    why: String::new(),
-                };
-                Event::Planned(id, Ok(event.standbys.iter().map(plan).collect()))
-            }
-            Ask::Sync { .. } if wrong => Event::SyncDecided(id, Err("trapped".into())),
-            Ask::Sync { view, current } => Event::SyncDecided(id, Ok(self.decide_set(view, current.as_ref()))),
-        };
-        let takes = self.dice.between(0, 20);
-        self.events.push_back((world.now + takes, event));
-    }
-
-    fn elect(&mut self, view: &View) -> Election {
-        let mut nodes: Vec<&ViewedNode> = view.nodes.iter().filter(|node| node.role == Role::Standby).collect();
-        nodes.sort_by_key(|node| std::cmp::Reverse(node.received));
-        if !self.sane && self.dice.chance(30) {
-            nodes.reverse();
-        }
-        let candidates = nodes.iter().map(|node| Ranked { node: node.id, score: 0, why: String::new() }).collect();
-        Election::Promote(Promotion { candidates, max_loss_bytes: u64::MAX, ..Promotion::default() })
-    }
-
-    /// All who are fit; those who are not for as long as nobody else is there.
-    fn decide_set(&mut self, view: &View, current: Option<&StandbySet>) -> SyncDecision {
-        let fit = |node: &&ViewedNode| node.sync.is_some() && Some(node.id) != view.primary;
-        let members: Vec<String> = view.nodes.iter().filter(fit).map(|node| node.name.to_string()).collect();
-        if members.is_empty() {
-            return SyncDecision::Nobody("nobody is there".into());
-        }
-        let count = if members.len() > 2 || members.len() == 2 && self.settings.max_loss_bytes == 2 { 2 } else { 1 };
-        let set = StandbySet { method: SyncMethod::Any, count, members };
-        if current == Some(&set) { SyncDecision::Keep } else { SyncDecision::Change(set) }
-    }
-}
-
-fn position(world: &World, node: usize) -> Finding {
-    let node = &world.nodes[node];
-    Finding::Position { at: Lsn(node.log.len() as u64), timeline: Some(node.timeline) }
-}
-
-/// What a node that answers says of itself.
-fn tell_all(world: &World, place: usize, seen: &mut SeenNode) {
-    let node = &world.nodes[place];
-    let at = Some(Lsn(node.log.len() as u64));
-    seen.asked = Duration::ZERO;
-    seen.system = Some(7);
-    seen.viewed.role = if node.primary { Role::Primary } else { Role::Standby };
-    seen.viewed.timeline = Some(node.timeline);
-    seen.viewed.received = at;
-    seen.viewed.replayed = at;
-    seen.detached = node.upstream.is_none();
-    let number = |place: usize| NodeId(place as u16);
-    seen.viewed.upstream = node.upstream.filter(|_| node.streaming).map(number);
-    seen.receiver = (!node.primary && node.streaming).then(|| Receiver {
-        streaming: true,
-        timeline: Some(node.timeline),
-        upstream: node.upstream.map(number),
-        heard: Some(Duration::from_millis(world.now - node.heard_at)),
-    });
-    seen.viewed.sync = (!node.primary).then_some(SyncRole::Quorum);
-    seen.sync_names = match (&node.sync, node.primary) {
-        (_, false) => SyncNames::Unknown,
-        (None, true) => SyncNames::Nobody,
-        (Some(set), true) => SyncNames::Set(set.clone()),
-    };
-    seen.senders.clear();
-    if node.primary {
-        let others =
-            world.nodes.iter().enumerate().filter(|(_, other)| other.upstream == Some(place) && other.streaming);
-        seen.senders.extend(others.map(|(_, other)| Sender {
-            name: other.name.to_owned(),
-            streaming: true,
-            sync_priority: 1,
-            flushed: Some(Lsn(other.log.len() as u64)),
-            replied: Some(Duration::from_millis(world.now - other.heard_at)),
-        }));
     }
 }

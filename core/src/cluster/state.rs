@@ -180,7 +180,7 @@ const TABLE: &[Row] = &[
     row(&[Promote], C::Promoted, Publish, "the candidate takes writes"),
     row(&[Promote, Publish], C::CandidateGone, Fence, "the candidate is gone before any client could reach it"),
     row(
-        &[Fence, NoPrimarySafe],
+        &[Fence, Elect, FastForward, NoPrimarySafe],
         C::CandidateBack,
         Promote,
         "a candidate that was given up has been promoted after all",

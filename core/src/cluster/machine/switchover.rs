@@ -58,8 +58,8 @@ impl Machine {
         if let Err(why) = self.check_target(&target) {
             return self.call_off(&why);
         }
-        let there = self.is_unfinished_within(operation.id, old, Effect::Checkpoint, CHECKPOINT_MAX);
-        let here = self.is_unfinished_within(operation.id, &target, Effect::Checkpoint, CHECKPOINT_MAX);
+        let there = self.is_open(operation.id, old, Effect::Checkpoint, CHECKPOINT_MAX, TRIES);
+        let here = self.is_open(operation.id, &target, Effect::Checkpoint, CHECKPOINT_MAX, TRIES);
         if there || here {
             return false;
         }
@@ -207,14 +207,6 @@ impl Machine {
     pub(super) fn bring_old_back(&mut self, operation: &Operation) {
         if let Some(old) = operation.old.clone().filter(|old| !self.answers(old)) {
             _ = self.want(operation.id, &old, Effect::Start, START_MAX);
-        }
-    }
-
-    fn is_unfinished_within(&mut self, operation: u64, node: &Name, effect: Effect, within: Duration) -> bool {
-        match self.want(operation, node, effect, within) {
-            Progress::Pending => true,
-            Progress::Done(_) => false,
-            Progress::Failing { tries, .. } => tries < TRIES && self.answers(node),
         }
     }
 }

@@ -22,6 +22,8 @@ pub mod operation;
 pub mod quarantine;
 pub mod settings;
 pub mod sight;
+#[cfg(test)]
+mod simulation;
 pub mod standing;
 pub mod state;
 pub mod sync_set;

@@ -79,6 +79,9 @@ impl Machine {
                 "the primary is healthy and commits wait for no standby: use SWITCHOVER, or ALLOW DATA LOSS".into(),
             ));
         }
+        if healthy && to.as_ref().is_some_and(|to| self.record.route.is_primary(to)) {
+            return Err(Refusal::NotNow("it is the primary, and healthy".into()));
+        }
         let before = self.record.operation.clone();
         self.begin(Kind::ForcedFailover, Step::Fence, "an operator ordered it".into(), |operation| {
             operation.target = to;

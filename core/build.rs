@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 use anyhow::Context;
 
 /// Directories in `plugins/`; each becomes `builtin:NAME`.
-const EMBEDDED: &[&str] = &["read-write-split"];
+const EMBEDDED: &[&str] = &["failover", "follow-primary", "read-write-split", "sync-set"];
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=../plugins");

@@ -4,7 +4,7 @@ use std::{env, fs, path::Path};
 
 use anyhow::Context;
 
-const GUESTS: &[&str] = &["by-value", "chaos"];
+const GUESTS: &[&str] = &["by-value", "chaos", "chaos-control"];
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=../plugins");

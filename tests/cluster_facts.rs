@@ -126,6 +126,7 @@ fn configured(postgres: &PgCluster) -> Cluster {
         port: node.port,
         weight: 100,
         labels: [].into(),
+        executor: Arc::default(),
     };
     Cluster {
         name: "main".into(),
@@ -133,6 +134,10 @@ fn configured(postgres: &PgCluster) -> Cluster {
         control_user: SUPERUSER.into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
+        healing: Default::default(),
+        replication_user: None,
+        replication_password: None,
     }
 }
 

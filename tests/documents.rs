@@ -22,6 +22,7 @@ use documents::{
     markdown::Document,
     policy,
 };
+use howdah::plugin::Role;
 
 /// Where the minimal configuration is: the first of its blocks.
 const README: &str = "README.md";
@@ -84,14 +85,16 @@ fn every_example_has_a_configuration_that_loads() {
 }
 
 #[test]
-fn the_example_of_a_policy_compiles_and_takes_its_settings() {
-    let folder = root().join("examples/own-policy");
-    let text = fs::read_to_string(folder.join("howdah.toml")).expect("the example has a configuration");
-    let config = configuration::load(&text, &folder).expect("the example's configuration loads");
+fn the_examples_of_policies_compile_and_take_their_settings() {
+    for (name, role) in [("own-policy", Role::Router), ("own-failover", Role::Failover)] {
+        let folder = root().join("examples").join(name);
+        let text = fs::read_to_string(folder.join("howdah.toml")).expect("the example has a configuration");
+        let config = configuration::load(&text, &folder).expect("the example's configuration loads");
 
-    let component = policy::compiled(&folder);
+        let component = policy::compiled(&folder);
 
-    policy::load(&component, &config).unwrap();
+        policy::load(role, &component, &config).unwrap();
+    }
 }
 
 #[test]

@@ -4,7 +4,19 @@
 
 #[path = "../plugins/read-write-split/tests/case/mod.rs"]
 mod case;
+#[path = "../plugins/failover/tests/case/mod.rs"]
+mod failover_case;
+#[path = "../plugins/follow-primary/tests/case/mod.rs"]
+mod follow_case;
+#[path = "../plugins/failover/tests/case/observed.rs"]
+mod observed;
+#[path = "../plugins/sync-set/tests/case/mod.rs"]
+mod sync_set_case;
 
+#[path = "plugins/failover.rs"]
+mod failover;
+#[path = "plugins/follow.rs"]
+mod follow;
 #[path = "plugins/misbehaving.rs"]
 mod misbehaving;
 #[path = "plugins/refused.rs"]
@@ -15,3 +27,9 @@ mod seen;
 mod setup;
 #[path = "plugins/split.rs"]
 mod split;
+#[path = "plugins/sync_set.rs"]
+mod sync_set;
+#[path = "plugins/unruly.rs"]
+mod unruly;
+#[path = "plugins/view.rs"]
+mod view;

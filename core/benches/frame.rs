@@ -19,7 +19,7 @@ use howdah::{
     server::{self, Opening, Server, ServerTarget, ServerTls},
     session::{
         prepared::PreparedStatements,
-        relay::Exchange,
+        relay::{Care, Exchange},
         unit::{first_unit, messages},
     },
     wire::frame,
@@ -111,7 +111,7 @@ fn answers(criterion: &mut Criterion) {
     group.bench_function("scan/rows", |b| {
         let read = || {
             let mut exchange = Exchange::default();
-            exchange.begin(false);
+            exchange.begin(Care::Once);
             exchange.to_client.extend(&rows);
             exchange
         };

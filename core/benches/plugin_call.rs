@@ -10,7 +10,7 @@ use howdah::{
     facts::{Facts, Health, NodeFacts, Role},
     id::NodeId,
     plugin::{
-        Engine, Router, RouterSpec, builtin,
+        Engine, PolicySpec, Router, builtin,
         input::{SessionAttributes, Transaction},
     },
     sql::{Kind, StatementFacts, Traits},
@@ -39,7 +39,7 @@ fn cluster() -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     };
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect() }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect(), ..Facts::default() }
 }
 
 fn statement() -> StatementFacts {
@@ -56,16 +56,15 @@ fn statement() -> StatementFacts {
 }
 
 fn load(engine: &Engine, settings: &Value) -> Router {
-    let spec = RouterSpec {
+    let spec = PolicySpec {
         name: "router",
         component: builtin("read-write-split").unwrap(),
         sha256: None,
         settings,
         grants: &[],
         generation: 1,
-        on_failure: OnFailure::BuiltIn,
     };
-    Router::load(engine, &spec, &cluster()).unwrap()
+    Router::load(engine, &spec, OnFailure::BuiltIn, &cluster()).unwrap()
 }
 
 fn decisions(criterion: &mut Criterion) {

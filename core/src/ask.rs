@@ -1,4 +1,4 @@
-//! `howdah route`: asks the console of the running proxy, as its first administrator.
+//! Asks the console of the running proxy, as its first administrator; `howdah route` does.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -33,19 +33,7 @@ pub enum AskError {
 
 /// Where the running proxy would send a statement, one line for each thing that it says.
 pub fn explain_route(config: &Config, sql: &str) -> Result<String, AskError> {
-    let user = config.admin_users.first().ok_or(AskError::NoAdmin)?;
-    let target = ServerTarget {
-        node: Arc::from("console"),
-        host: console_host(config),
-        port: config.listen_port,
-        user: user.as_str().into(),
-        database: Arc::from("howdah"),
-        secret: config.secrets.get(user).map(|secret| Secret::parse(secret)),
-        tls: ServerTls::DISABLED,
-        connect_timeout: PATIENCE,
-        socket: SocketOptions::default(),
-        parameters: Arc::from([]),
-    };
+    let target = console(config)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let rows = runtime.block_on(async {
         let mut console = ControlSession::connect(&target).await?;
@@ -56,6 +44,23 @@ pub fn explain_route(config: &Config, sql: &str) -> Result<String, AskError> {
         let _ = writeln!(told, "{:<14} {}", row.text(0).unwrap_or_default(), row.text(1).unwrap_or_default());
     }
     Ok(told)
+}
+
+/// The console of the running proxy, entered as its first administrator.
+pub fn console(config: &Config) -> Result<ServerTarget, AskError> {
+    let user = config.admin_users.first().ok_or(AskError::NoAdmin)?;
+    Ok(ServerTarget {
+        node: Arc::from("console"),
+        host: console_host(config),
+        port: config.listen_port,
+        user: user.as_str().into(),
+        database: Arc::from("howdah"),
+        secret: config.secrets.get(user).map(|secret| Secret::parse(secret)),
+        tls: ServerTls::DISABLED,
+        connect_timeout: PATIENCE,
+        socket: SocketOptions::default(),
+        parameters: Arc::from([]),
+    })
 }
 
 /// Any address that the proxy listens on.

@@ -11,19 +11,22 @@ use tokio::{
 };
 
 use crate::{
-    config::{self, Cluster, Config, Sources},
-    control::{Catalogs, ControlLogin, Monitor, MonitorHandle, MonitorSpec, Timings},
-    facts::{FactsCell, Reports},
+    cluster::{action, name::Name},
+    config::{self, Cluster, Config, Failover, Sources},
+    control::{
+        Catalogs, ControlLogin, LogError, Monitor, MonitorHandle, MonitorSpec, PolicySource, StewardHandle,
+        StewardSpec, Timings,
+    },
+    facts::{ClusterStatus, FactsCell, Reports, Ruling, StatusCell},
     generation::{
         CatalogSource, Generation,
         builder::{self, BuildError, ClusterParts},
     },
-    net::stream::SocketOptions,
-    operate::{Command, Outcome},
-    plugin::Engine,
-    server::ServerTls,
+    operate::{ClusterOrder, Command, Outcome},
+    plugin::{ControlPolicies, Engine},
     shutdown::Phase,
     sql::Catalog,
+    traffic::OwnTraffic,
     worker::{HISTORY_MAX, Shared},
 };
 
@@ -39,8 +42,11 @@ type Watched = HashMap<Arc<str>, Watch>;
 /// One cluster that is watched.
 struct Watch {
     facts: Arc<FactsCell>,
-    monitor: MonitorHandle,
+    monitor: Arc<MonitorHandle>,
     reports: Reports,
+    status: Arc<StatusCell>,
+    /// Heals the cluster, if we do that.
+    steward: Option<StewardHandle>,
 }
 
 impl CatalogSource for Catalogs {
@@ -73,7 +79,12 @@ impl Conductor {
     /// Serves operators from now on, on a thread of its own.
     pub fn serve(self, shared: Arc<Shared>, sources: Sources, commands: mpsc::Receiver<Command>) -> io::Result<()> {
         start_services(&shared, &sources, &self.runtime);
-        let desk = Desk { engine: self.engine, clusters: self.clusters, shared, sources, runtime: self.runtime };
+        let mut desk = Desk { engine: self.engine, clusters: self.clusters, shared, sources, runtime: self.runtime };
+        let first = desk.shared.generation.load_full();
+        {
+            let _entered = desk.runtime.enter();
+            desk.appoint_stewards(&first).map_err(io::Error::other)?;
+        }
         thread::Builder::new().name("conductor".into()).spawn(move || desk.serve(commands))?;
         Ok(())
     }
@@ -91,6 +102,7 @@ fn control_runtime() -> io::Result<Handle> {
 fn start_services(shared: &Arc<Shared>, sources: &Sources, runtime: &Handle) {
     let config = Arc::clone(&shared.generation.load().config);
     runtime.spawn(crate::signals::obey(Arc::clone(shared)));
+    runtime.spawn(crate::traffic::watch_primaries(Arc::clone(shared)));
     if let Some(address) = config.metrics_listen {
         let shutdown = shared.shutdown.clone();
         runtime.spawn(crate::admin::metrics::serve(Arc::clone(shared), address, shutdown));
@@ -131,8 +143,17 @@ impl Desk {
                 let outcome = self.rollback(to);
                 tell(answer, outcome);
             }
-            Command::Detach { node, answer } => tell(answer, self.each_with(&node, MonitorHandle::detach)),
-            Command::Attach { node, answer } => tell(answer, self.each_with(&node, MonitorHandle::attach)),
+            Command::Detach { node, answer } => {
+                let outcome = self.each_with(&node, MonitorHandle::detach);
+                self.tell_stewards(&node, &outcome, |node| action::Order::Detach { node });
+                tell(answer, outcome);
+            }
+            Command::Attach { node, answer } => {
+                let outcome = self.each_with(&node, MonitorHandle::attach);
+                self.tell_stewards(&node, &outcome, |node| action::Order::Attach { node });
+                tell(answer, outcome);
+            }
+            Command::Steer { cluster, order, answer } => self.steer(cluster.as_deref(), order, answer),
             Command::ShutDown { ending } => {
                 self.runtime.spawn(crate::signals::end(Arc::clone(&self.shared), ending));
             }
@@ -143,6 +164,67 @@ impl Desk {
     fn each_with<E>(&self, node: &str, act: impl Fn(&MonitorHandle, &str) -> Result<(), E>) -> Outcome<()> {
         let done = self.clusters.values().filter(|watch| act(&watch.monitor, node).is_ok()).count();
         if done == 0 { Err(format!("no such node: {node}")) } else { Ok(()) }
+    }
+
+    /// Passes an order on to the cluster that it is for; the steward answers it.
+    fn steer(&self, cluster: Option<&str>, order: ClusterOrder, answer: oneshot::Sender<Outcome<String>>) {
+        let named = |watch: &Watch| match (cluster, order.node()) {
+            (Some(_), _) | (None, None) => true,
+            (None, Some(node)) => watch.facts.load().nodes.iter().any(|known| known.name == *node),
+        };
+        let meant =
+            |(name, watch): &(&Arc<str>, &Watch)| cluster.is_none_or(|cluster| ***name == *cluster) && named(watch);
+        let found: Vec<_> = self.clusters.iter().filter(meant).collect();
+        let watch = match found.as_slice() {
+            [(_, watch)] => watch,
+            [] if cluster.is_some() => return tell(answer, Err("there is no such cluster".to_owned())),
+            [] => return tell(answer, Err("no cluster has such a node".to_owned())),
+            _ => return tell(answer, Err("there are several clusters: say which behind IN".to_owned())),
+        };
+        match &watch.steward {
+            Some(steward) => steward.order(in_its_words(order), answer),
+            None => tell(answer, Err("its `failover` is not \"automatic\"".to_owned())),
+        }
+    }
+
+    /// An operator's word on a node is for its steward too.
+    fn tell_stewards(&self, node: &str, outcome: &Outcome<()>, order: impl Fn(Name) -> action::Order) {
+        if outcome.is_err() {
+            return;
+        }
+        for steward in self.clusters.values().filter_map(|watch| watch.steward.as_ref()) {
+            let (answer, _) = oneshot::channel();
+            steward.order(order(node.into()), answer);
+        }
+    }
+
+    /// Each cluster that we heal has a steward; the others have none.
+    fn appoint_stewards(&mut self, generation: &Generation) -> Result<(), LogError> {
+        for (name, watch) in &mut self.clusters {
+            let Some(cluster) = generation.config.clusters.get(&**name) else { continue };
+            let login = ControlLogin::of(&generation.config, cluster, &generation.server_tls);
+            match (&watch.steward, cluster.failover) {
+                (Some(steward), Failover::Automatic) => steward.update(Arc::clone(cluster), login),
+                (Some(_), _) => {
+                    watch.steward = None;
+                    watch.monitor.rule(Ruling::default());
+                    watch.status.publish(ClusterStatus::default());
+                }
+                (None, Failover::Automatic) => {
+                    watch.steward = Some(StewardHandle::start(StewardSpec {
+                        cluster: Arc::clone(cluster),
+                        folder: generation.config.state_dir.clone(),
+                        monitor: Arc::clone(&watch.monitor),
+                        status: Arc::clone(&watch.status),
+                        traffic: Arc::new(OwnTraffic(Arc::clone(&self.shared))),
+                        policies: Arc::new(Policies { shared: Arc::clone(&self.shared), cluster: Arc::clone(name) }),
+                        login,
+                    })?);
+                }
+                (None, _) => {}
+            }
+        }
+        Ok(())
     }
 
     fn reload(&mut self, cause: &str) -> Outcome<u64> {
@@ -167,6 +249,7 @@ impl Desk {
         let number = old.number + 1;
         let new = make(&self.engine, &mut self.clusters, config, number, cause);
         let new = Arc::new(new.map_err(|error| with_causes(&error))?);
+        self.appoint_stewards(&new).map_err(|error| with_causes(&error))?;
         self.follow(&new);
         self.shared.registry.reconfigure(&new.config, &|config, entry, database, user, node, shown| {
             new.target(config, entry, database, user, node, shown)
@@ -192,10 +275,38 @@ impl Desk {
                 watch.monitor.update(
                     cluster,
                     Timings::from(&*new.config),
-                    &login(&new.config, cluster, &new.server_tls),
+                    &ControlLogin::of(&new.config, cluster, &new.server_tls),
                 );
             }
         }
+    }
+}
+
+/// The policies of one cluster, in the generation that runs.
+struct Policies {
+    shared: Arc<Shared>,
+    cluster: Arc<str>,
+}
+
+impl PolicySource for Policies {
+    fn policies(&self) -> ControlPolicies {
+        let generation = self.shared.generation.load();
+        generation.clusters.get(&self.cluster).map(|cluster| cluster.policies.clone()).unwrap_or_default()
+    }
+}
+
+/// An operator's order, as the cluster's decisions have it.
+fn in_its_words(order: ClusterOrder) -> action::Order {
+    let name = |node: Arc<str>| Name::from(&node);
+    match order {
+        ClusterOrder::Switchover { to } => action::Order::Switchover { to: to.map(name) },
+        ClusterOrder::Failover { to, allow_data_loss } => {
+            action::Order::Failover { to: to.map(name), allow_loss: allow_data_loss }
+        }
+        ClusterOrder::Rejoin { node } => action::Order::Rejoin { node: name(node) },
+        ClusterOrder::Reinit { node } => action::Order::Reinit { node: name(node) },
+        ClusterOrder::PauseFailover => action::Order::Pause,
+        ClusterOrder::ResumeFailover => action::Order::Resume,
     }
 }
 
@@ -229,7 +340,7 @@ fn make(
     let logins: HashMap<_, _> = config
         .clusters
         .values()
-        .map(|cluster| (Arc::clone(&cluster.name), login(&config, cluster, &server_tls)))
+        .map(|cluster| (Arc::clone(&cluster.name), ControlLogin::of(&config, cluster, &server_tls)))
         .collect();
     let made = builder::build(engine, config, number, cause, |cluster| {
         let watch = clusters.entry(Arc::clone(&cluster.name)).or_insert_with(|| {
@@ -238,6 +349,7 @@ fn make(
         });
         ClusterParts {
             facts: Arc::clone(&watch.facts),
+            status: Arc::clone(&watch.status),
             catalogs: Arc::clone(watch.monitor.catalogs()) as Arc<dyn CatalogSource>,
             reports: watch.reports.clone(),
         }
@@ -253,20 +365,8 @@ fn begin(cluster: &Arc<Cluster>, timings: Timings, login: ControlLogin) -> Watch
     let (reports, reported) = Reports::channel();
     let spec =
         MonitorSpec { cluster: Arc::clone(cluster), timings, login, facts: Arc::clone(&facts), reports: reported };
-    Watch { monitor: Monitor::start(spec), facts, reports }
-}
-
-/// How the monitor logs in: with the password of the cluster, or the secret of the `auth_file`.
-fn login(config: &Config, cluster: &Cluster, tls: &ServerTls) -> ControlLogin {
-    let secret = cluster
-        .control_password
-        .as_deref()
-        .or_else(|| config.secrets.get(&cluster.control_user).map(|secret| &**secret));
-    ControlLogin {
-        secret: secret.map(crate::auth::Secret::parse),
-        tls: tls.clone(),
-        socket: SocketOptions::from(config),
-    }
+    let monitor = Arc::new(Monitor::start(spec));
+    Watch { monitor, facts, reports, status: Arc::default(), steward: None }
 }
 
 impl Shared {

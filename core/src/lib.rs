@@ -5,6 +5,7 @@
 //! Who may import whom is a table in `ARCHITECTURE.md` that `tests/layers.rs` enforces.
 
 pub mod admin;
+pub mod agent;
 pub mod app;
 pub mod ask;
 pub mod auth;
@@ -16,7 +17,9 @@ pub mod cluster;
 pub mod conductor;
 pub mod config;
 pub mod control;
+pub mod ctl;
 pub mod demo;
+pub mod doctor;
 pub mod facts;
 pub mod generation;
 pub mod id;
@@ -33,6 +36,7 @@ pub mod shutdown;
 pub mod signals;
 pub mod sql;
 pub mod telemetry;
+pub mod traffic;
 pub mod upkeep;
 pub mod watch_files;
 pub mod wire;

@@ -4,7 +4,11 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use howdah::{app, ask, config, demo, import};
+use howdah::{
+    agent, app, ask, config, ctl, demo,
+    doctor::{self, DoctorError, grants::Level},
+    import,
+};
 
 /// A PostgreSQL proxy whose decisions are WebAssembly components.
 ///
@@ -46,8 +50,50 @@ enum Command {
         /// The statement
         sql: String,
     },
+    /// Stand on a node's machine and stop, start, rewind or rebuild the node when a proxy asks for it
+    Agent {
+        /// The agent's configuration file (TOML)
+        #[arg(long, short, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Look after the rights and settings that a managed cluster needs
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Command the clusters of the running proxy: exit 0 when it is done, 1 when it is not
+    Ctl {
+        #[command(flatten)]
+        sources: SourceArgs,
+        #[command(flatten)]
+        options: ctl::CtlOptions,
+    },
     /// Start a real cluster in a temporary folder with the proxy in front of it
     Demo(demo::DemoOptions),
+}
+
+#[derive(Subcommand)]
+enum ClusterCommand {
+    /// Print the statements that give the control user the least that it needs
+    GrantSql {
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// The cluster; all of them when it is not said
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// What it is to be able to do
+        #[arg(long, value_enum, default_value = "failover")]
+        level: Level,
+    },
+    /// Say what is missing on each node for each feature: exit 0, or 1 when something is
+    Doctor {
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// The cluster; all of them when it is not said
+        #[arg(long, value_name = "NAME")]
+        cluster: Option<String>,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl SourceArgs {
@@ -67,6 +113,18 @@ fn main() -> ExitCode {
         }
         Some(Command::Import(options)) => import(&options),
         Some(Command::Route { sources, sql }) => route(sources, &sql),
+        Some(Command::Ctl { sources, options }) => control(sources, &options),
+        Some(Command::Agent { config }) => agent::run(&config).map_err(anyhow::Error::from),
+        Some(Command::Cluster(ClusterCommand::GrantSql { sources, cluster, level })) => {
+            grant_sql(sources, cluster.as_deref(), level)
+        }
+        Some(Command::Cluster(ClusterCommand::Doctor { sources, cluster, json })) => {
+            match examine(sources, cluster.as_deref(), json) {
+                Ok(true) => Ok(()),
+                Ok(false) => return ExitCode::FAILURE,
+                Err(error) => Err(error),
+            }
+        }
         Some(Command::Demo(options)) => demo::run(options).context("demo"),
     };
     match outcome {
@@ -108,8 +166,39 @@ fn import(options: &import::ImportOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn route(sources: SourceArgs, sql: &str) -> anyhow::Result<()> {
+fn control(sources: SourceArgs, options: &ctl::CtlOptions) -> anyhow::Result<()> {
     let config = config::load(&sources.sources()).map_err(|errors| anyhow::anyhow!("{errors}"))?;
+    print!("{}", ctl::run(&config, options)?);
+    Ok(())
+}
+
+fn route(sources: SourceArgs, sql: &str) -> anyhow::Result<()> {
+    let config = load(sources)?;
     print!("{}", ask::explain_route(&config, sql)?);
     Ok(())
+}
+
+fn load(sources: SourceArgs) -> anyhow::Result<config::Config> {
+    config::load(&sources.sources()).map_err(|errors| anyhow::anyhow!("{errors}"))
+}
+
+fn grant_sql(sources: SourceArgs, cluster: Option<&str>, level: Level) -> anyhow::Result<()> {
+    let config = load(sources)?;
+    if let Some(name) = cluster {
+        anyhow::ensure!(config.clusters.contains_key(name), DoctorError::NoCluster(name.to_owned()));
+    }
+    for cluster in config.clusters.values().filter(|it| cluster.is_none_or(|name| *it.name == *name)) {
+        print!("{}", doctor::grants::grant_sql(cluster, level));
+    }
+    Ok(())
+}
+
+/// Whether all is well.
+fn examine(sources: SourceArgs, cluster: Option<&str>, json: bool) -> anyhow::Result<bool> {
+    let found = doctor::examine(&load(sources)?, cluster)?;
+    match json {
+        true => println!("{}", serde_json::json!({ "ok": doctor::is_healthy(&found), "clusters": found })),
+        false => print!("{}", doctor::in_text(&found)),
+    }
+    Ok(doctor::is_healthy(&found))
 }

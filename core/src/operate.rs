@@ -41,11 +41,62 @@ pub enum Command {
         /// Where the answer goes.
         answer: oneshot::Sender<Outcome<()>>,
     },
+    /// Change a cluster: may take as long as its longest step.
+    Steer {
+        /// In which cluster, by name; the one that there is, or that has the node.
+        cluster: Option<Arc<str>>,
+        /// What.
+        order: ClusterOrder,
+        /// Where the answer goes, when it is done.
+        answer: oneshot::Sender<Outcome<String>>,
+    },
     /// End the process.
     ShutDown {
         /// When.
         ending: Ending,
     },
+}
+
+/// What an operator orders a cluster to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClusterOrder {
+    /// Exchange the primary for a standby, as planned: nobody notices.
+    Switchover {
+        /// Whom to promote; the best by default.
+        to: Option<Arc<str>>,
+    },
+    /// Promote a standby now, whatever the primary does.
+    Failover {
+        /// Whom to promote; the best by default.
+        to: Option<Arc<str>>,
+        /// Although acknowledged commits may be lost.
+        allow_data_loss: bool,
+    },
+    /// Have a node that was a primary, or that has diverged, follow the primary again.
+    Rejoin {
+        /// Which.
+        node: Arc<str>,
+    },
+    /// Make a node anew as a copy of the primary.
+    Reinit {
+        /// Which.
+        node: Arc<str>,
+    },
+    /// Decide nothing automatically until the end of it.
+    PauseFailover,
+    /// Decide automatically again.
+    ResumeFailover,
+}
+
+impl ClusterOrder {
+    /// The node that is named in it.
+    pub fn node(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Switchover { to } | Self::Failover { to, .. } => to.as_ref(),
+            Self::Rejoin { node } | Self::Reinit { node } => Some(node),
+            Self::PauseFailover | Self::ResumeFailover => None,
+        }
+    }
 }
 
 /// What the end of the process waits for.
@@ -88,6 +139,12 @@ impl Commands {
     /// Puts a node back into the balance.
     pub async fn attach(&self, node: &str) -> Outcome<()> {
         self.ask(|answer| Command::Attach { node: node.into(), answer }).await
+    }
+
+    /// Changes a cluster; answers what was done, in one line.
+    pub async fn steer(&self, cluster: Option<&str>, order: ClusterOrder) -> Outcome<String> {
+        let cluster = cluster.map(Arc::from);
+        self.ask(|answer| Command::Steer { cluster, order, answer }).await
     }
 
     /// Ends the process; returns at once.

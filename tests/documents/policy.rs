@@ -6,10 +6,10 @@ use std::{
 };
 
 use howdah::{
-    config::{Cluster, ComponentSource, Config},
-    facts::{Facts, Health, NodeFacts, Role},
+    config::{Cluster, ComponentSource, Config, Plugin},
+    facts::{self, Facts, Health, NodeFacts},
     id::NodeId,
-    plugin::{Engine, Router, RouterSpec, builtin},
+    plugin::{Engine, FailoverPolicy, FollowPolicy, PolicySpec, Role, Router, SyncSetPolicy, builtin},
 };
 
 /// Compiles the policy in a folder, sharing what the build has compiled for other policies.
@@ -24,38 +24,61 @@ fn target() -> PathBuf {
     target.expect("tests are built in a target folder").to_owned()
 }
 
-/// Has the policy of a configuration loaded, if it is an embedded one.
+/// Has the policies of a configuration loaded, as far as they are embedded ones.
 pub fn load_embedded(config: &Config) -> Result<(), String> {
-    match config.plugins.router.as_ref().map(|plugin| &plugin.component) {
-        Some(ComponentSource::Builtin(name)) => {
+    let plugins = &config.plugins;
+    let control = [
+        (Role::Failover, &plugins.failover),
+        (Role::FollowPrimary, &plugins.follow_primary),
+        (Role::SyncSet, &plugins.sync_set),
+    ];
+    for (role, plugin) in [(Role::Router, &plugins.router)].into_iter().chain(control) {
+        let Some(plugin) = plugin else { continue };
+        if let ComponentSource::Builtin(name) = &plugin.component {
             let component = builtin(name).ok_or_else(|| format!("there is no builtin:{name}"))?;
-            load(component, config)
+            load_as(role, component, plugin, config)?;
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// Has a component loaded in the place of the configured one.
-pub fn load(component: &[u8], config: &Config) -> Result<(), String> {
+pub fn load(role: Role, component: &[u8], config: &Config) -> Result<(), String> {
+    let plugin = match role {
+        Role::Router => &config.plugins.router,
+        Role::Failover => &config.plugins.failover,
+        Role::FollowPrimary => &config.plugins.follow_primary,
+        Role::SyncSet => &config.plugins.sync_set,
+    };
+    let plugin = plugin.as_ref().ok_or_else(|| format!("there is no {role}"))?;
+    load_as(role, component, plugin, config)
+}
+
+fn load_as(role: Role, component: &[u8], plugin: &Plugin, config: &Config) -> Result<(), String> {
     static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::new().expect("components run on this machine"));
-    let plugin = config.plugins.router.as_ref().ok_or("there is no router")?;
-    let spec = RouterSpec {
-        name: "router",
+    let spec = PolicySpec {
+        name: role.key(),
         component,
         sha256: None,
         settings: &plugin.settings,
         grants: &plugin.grants,
         generation: 1,
-        on_failure: plugin.on_failure,
     };
     for cluster in config.clusters.values() {
-        Router::load(&ENGINE, &spec, &facts(cluster)).map_err(|error| error.to_string())?;
+        let nodes = well(cluster);
+        let loaded = match role {
+            Role::Router => Router::load(&ENGINE, &spec, plugin.on_failure, &nodes).map(drop),
+            Role::Failover => FailoverPolicy::load(&ENGINE, &spec, &nodes).map(drop),
+            Role::FollowPrimary => FollowPolicy::load(&ENGINE, &spec, &nodes).map(drop),
+            Role::SyncSet => SyncSetPolicy::load(&ENGINE, &spec, &nodes).map(drop),
+        };
+        loaded.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
 
 /// A cluster in good health whose first node is the primary.
-fn facts(cluster: &Cluster) -> Facts {
+fn well(cluster: &Cluster) -> Facts {
     let nodes = cluster.nodes.iter().zip(0..).map(|(node, id)| NodeFacts {
         id: NodeId(id),
         name: node.name.clone(),
@@ -63,7 +86,7 @@ fn facts(cluster: &Cluster) -> Facts {
         port: node.port,
         weight: node.weight,
         labels: node.labels.clone(),
-        role: if id == 0 { Role::Primary } else { Role::Standby },
+        role: if id == 0 { facts::Role::Primary } else { facts::Role::Standby },
         health: Health::Up,
         ramp_percent: 100,
         server_version: Some(150_018),
@@ -77,5 +100,5 @@ fn facts(cluster: &Cluster) -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     });
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: nodes.collect() }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: nodes.collect(), ..Facts::default() }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use howdah::{
     config::OnFailure,
     plugin::{
-        Admission, DecidedBy, PluginState, Router, RouterSpec,
+        Admission, DecidedBy, PluginState, PolicySpec, Router,
         input::{SessionAttributes, Transaction},
         plan::{Destination, Plan},
     },
@@ -22,11 +22,9 @@ fn chaos(misbehave: &str) -> Router {
     load(CHAOS, &json!({ "misbehave": misbehave })).unwrap()
 }
 
-fn chaos_with(misbehave: &str, change: impl FnOnce(&mut RouterSpec<'_>)) -> Router {
+fn strict_chaos(misbehave: &str) -> Router {
     let settings = json!({ "misbehave": misbehave });
-    let mut spec = spec(CHAOS, &settings);
-    change(&mut spec);
-    Router::load(engine(), &spec, &cluster()).unwrap()
+    Router::load(engine(), &spec(CHAOS, &settings), OnFailure::Refuse, &cluster()).unwrap()
 }
 
 /// The reason, the cause as the operator sees it, and the counters (traps, timeouts).
@@ -124,7 +122,7 @@ fn a_policy_may_refuse_a_statement() {
 
 #[test]
 fn a_policy_that_must_not_be_replaced_refuses_when_it_fails() {
-    let router = chaos_with("trap", |spec| spec.on_failure = OnFailure::Refuse);
+    let router = strict_chaos("trap");
     let routed = router.route(&cluster(), &session("mallory"), &select(), Transaction::default());
     let Plan { destination: Destination::Refuse(refusal), reuse: Some(rest), .. } = &*routed.plan else {
         panic!("{}", routed.plan)
@@ -160,7 +158,7 @@ fn a_failing_admission_lets_the_session_in_unless_told_otherwise() {
     assert_eq!(router.admit(&session("alice")), admitted);
     assert_eq!(router.admit(&session("mallory")), Admission::Accept(Vec::new()));
 
-    let strict = chaos_with("trap-in-admit", |spec| spec.on_failure = OnFailure::Refuse);
+    let strict = strict_chaos("trap-in-admit");
     assert!(matches!(strict.admit(&session("mallory")), Admission::Refuse(_)));
 }
 
@@ -190,8 +188,8 @@ fn state_needs_its_grant_and_survives_a_reload() {
     let grants = ["state".to_owned()];
     let settings = json!({ "misbehave": "use-state" });
     let granted = |generation| {
-        let spec = RouterSpec { name: "stateful", grants: &grants, generation, ..spec(CHAOS, &settings) };
-        Router::load(engine(), &spec, &cluster()).unwrap()
+        let spec = PolicySpec { name: "stateful", grants: &grants, generation, ..spec(CHAOS, &settings) };
+        Router::load(engine(), &spec, OnFailure::BuiltIn, &cluster()).unwrap()
     };
     let first = granted(1);
     assert_eq!(ask(&first, "mallory").0, "primary [call-1]");

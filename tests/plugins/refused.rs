@@ -1,6 +1,9 @@
 //! Components that are refused before they run, and what the operator is told.
 
-use howdah::{config::OnFailure, plugin::Router};
+use howdah::{
+    config::OnFailure,
+    plugin::{PolicySpec, Router},
+};
 use serde_json::{Value, json};
 
 use crate::setup::{CHAOS, cluster, engine, load, spec};
@@ -110,8 +113,8 @@ fn another_revision_of_the_same_version_is_told_apart() {
 fn a_component_that_is_not_the_pinned_one_is_refused() {
     let settings = json!({ "misbehave": "none" });
     let pinned = |sha256: &str| {
-        let spec = howdah::plugin::RouterSpec { sha256: Some(sha256), ..spec(CHAOS, &settings) };
-        Router::load(engine(), &spec, &cluster())
+        let spec = PolicySpec { sha256: Some(sha256), ..spec(CHAOS, &settings) };
+        Router::load(engine(), &spec, OnFailure::BuiltIn, &cluster())
     };
     let right = load(CHAOS, &settings).unwrap().status().sha256;
     assert!(pinned(&right.to_uppercase()).is_ok());
@@ -146,8 +149,8 @@ fn a_policy_that_fails_its_first_question_is_refused() {
 fn an_unknown_grant_is_refused() {
     let settings = json!({ "misbehave": "none" });
     let grants = ["stat".to_owned()];
-    let spec = howdah::plugin::RouterSpec { grants: &grants, on_failure: OnFailure::Refuse, ..spec(CHAOS, &settings) };
-    let text = Router::load(engine(), &spec, &cluster()).unwrap_err().to_string();
+    let spec = PolicySpec { grants: &grants, ..spec(CHAOS, &settings) };
+    let text = Router::load(engine(), &spec, OnFailure::BuiltIn, &cluster()).unwrap_err().to_string();
     assert!(text.contains("unknown grant `stat`"), "{text}");
 }
 

@@ -7,7 +7,7 @@ use howdah::{
     facts::{Facts, Health, NodeFacts, Role},
     id::NodeId,
     plugin::{
-        Engine, PluginError, Router, RouterSpec,
+        Engine, PluginError, PolicySpec, Router,
         input::{SessionAttributes, Transaction},
     },
     sql::{Kind, StatementFacts, Traits},
@@ -16,6 +16,8 @@ use serde_json::Value;
 
 pub const BY_VALUE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/by-value.wasm"));
 pub const CHAOS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chaos.wasm"));
+
+pub const CHAOS_CONTROL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/chaos-control.wasm"));
 
 /// One engine, as in the proxy.
 pub fn engine() -> &'static Engine {
@@ -46,24 +48,16 @@ pub fn cluster() -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     };
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect() }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: (0..3).map(node).collect(), ..Facts::default() }
 }
 
 /// A policy entry without anything special.
-pub fn spec<'a>(component: &'a [u8], settings: &'a Value) -> RouterSpec<'a> {
-    RouterSpec {
-        name: "router",
-        component,
-        sha256: None,
-        settings,
-        grants: &[],
-        generation: 1,
-        on_failure: OnFailure::BuiltIn,
-    }
+pub fn spec<'a>(component: &'a [u8], settings: &'a Value) -> PolicySpec<'a> {
+    PolicySpec { name: "router", component, sha256: None, settings, grants: &[], generation: 1 }
 }
 
 pub fn load(component: &[u8], settings: &Value) -> Result<Router, PluginError> {
-    Router::load(engine(), &spec(component, settings), &cluster())
+    Router::load(engine(), &spec(component, settings), OnFailure::BuiltIn, &cluster())
 }
 
 pub fn session(user: &str) -> SessionAttributes {

@@ -127,7 +127,8 @@ fn it_is_shown_what_its_settings_need_and_nothing_else() {
 
 #[test]
 fn it_comes_with_the_program_and_says_who_it_is() {
-    assert_eq!(builtin_names().collect::<Vec<_>>(), ["read-write-split"]);
+    let names: Vec<_> = builtin_names().collect();
+    assert_eq!(names, ["read-write-split", "failover", "follow-primary", "sync-set"]);
     assert_eq!(builtin("no-such-policy"), None);
     let status = load(default_policy(), &json!({})).unwrap().status();
     assert_eq!((&*status.policy, status.api, status.sha256.len()), ("read-write-split", "0.1", 64));

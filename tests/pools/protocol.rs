@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, TryStreamExt as _};
 use howdah_tests::{
     clients::{ask, connect},
     fresh_database,
-    raw::{Raw, bind, execute, parse, query, sync, tags},
+    raw::{Raw, bind, execute, flush, parse, query, sync, tags},
 };
 
 use tokio_postgres::types::ToSql;
@@ -128,4 +128,26 @@ fn a_named_statement_of_a_failed_batch_can_be_prepared_again() {
     assert_eq!(tags(&client.until_ready()), "12DCZ");
     client.send(&run("s")).unwrap();
     assert_eq!(tags(&client.until_ready()), "2DCZ");
+}
+
+#[test]
+fn a_query_in_a_batch_that_has_failed_is_ignored_and_a_sync_ends_it() {
+    let proxy = proxy(1, |config| config);
+    let mut client = Raw::login(proxy.port(), "postgres");
+    let failing = [parse("", "SELECT nonsense"), flush()].concat();
+    // The error is there before the Query is sent, or comes while it is on its way.
+    client.send(&failing).unwrap();
+    assert_eq!(client.next().unwrap().sqlstate(), "42703");
+    client.send(&query("SELECT 1")).unwrap();
+    client.send(&sync()).unwrap();
+    assert_eq!(tags(&client.until_ready()), "Z");
+    client.send(&[failing, query("SELECT 1")].concat()).unwrap();
+    assert_eq!(client.next().unwrap().sqlstate(), "42703");
+    client.send(&[query("SELECT 2"), sync()].concat()).unwrap();
+    assert_eq!(tags(&client.until_ready()), "Z");
+
+    // One that has not failed is ended by it.
+    client.send(&[parse("", "SELECT 3"), bind("", &[]), execute(), flush(), query("SELECT 4")].concat()).unwrap();
+    assert_eq!(tags(&client.until_ready()), "12DCTDCZ");
+    assert_eq!(tags(&client.query("SELECT 5")), "TDCZ");
 }

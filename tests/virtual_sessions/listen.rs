@@ -8,7 +8,9 @@ use howdah::demo::ProxyConfig;
 use howdah_tests::{
     PATIENCE, Proxy,
     clients::{ask, config, connect, sqlstate},
-    fresh_database, shared_cluster,
+    fresh_database,
+    raw::{Raw, tags},
+    shared_cluster,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
@@ -227,6 +229,20 @@ async fn a_session_hears_itself_once() {
     one.run("NOTIFY a, 'last'").await;
     for payload in ["with it", "later", "while its server listens", "last"] {
         assert_eq!(one.hears().await, format!("a {payload}"));
+    }
+}
+
+#[tokio::test]
+async fn what_a_session_tells_itself_comes_before_the_end_of_the_answer() {
+    let (proxy, database, _direct) = scene(1, |config| config).await;
+    let mut one = Raw::login(proxy.port(), &database);
+    assert_eq!(tags(&one.query("LISTEN a")), "CZ");
+    for _ in 0..20 {
+        assert_eq!(tags(&one.query("NOTIFY a")), "CAZ");
+        assert_eq!(tags(&one.query("SELECT pg_notify('a', 'x')")), "TDCAZ");
+        assert_eq!(tags(&one.query("BEGIN; NOTIFY a, '1'; NOTIFY a, '2'")), "CCCZ");
+        assert_eq!(tags(&one.query("COMMIT")), "CAAZ");
+        assert_eq!(tags(&one.query("SELECT 1")), "TDCZ");
     }
 }
 

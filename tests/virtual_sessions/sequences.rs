@@ -1,6 +1,10 @@
 //! What a sequence answered before is the session's own.
 
-use howdah_tests::clients::{ask, sqlstate};
+use howdah_tests::{
+    PATIENCE,
+    clients::{ask, connect, sqlstate},
+    fresh_database, shared_cluster,
+};
 
 use super::{client, proxy};
 
@@ -44,4 +48,27 @@ async fn a_session_finds_the_server_on_which_it_moved_a_sequence() {
     three.batch_execute("COMMIT").await.unwrap();
     assert_eq!(ask(&one, "SELECT currval('found_sequence')").await.unwrap(), "1");
     one.batch_execute("DROP SEQUENCE found_sequence").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_default_that_asks_what_a_sequence_answered_has_its_session_keep_the_server() {
+    let database = fresh_database();
+    let primary = shared_cluster().primary().client().database(&database);
+    primary.ask("CREATE SEQUENCE s").unwrap();
+    primary.ask("CREATE TABLE t (x int DEFAULT nextval('s'), y int DEFAULT currval('s'))").unwrap();
+    let proxy = proxy(2, |config| config);
+    let (one, other) = (connect(proxy.port(), &database).await, connect(proxy.port(), &database).await);
+    // Once the catalog has been read.
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !proxy.console().ask("SHOW PINS").unwrap().contains("sequence") {
+        assert!(tokio::time::Instant::now() < deadline, "it keeps its server");
+        one.batch_execute("INSERT INTO t (x) VALUES (nextval('s'))").await.unwrap();
+    }
+    let moved: i32 = ask(&one, "SELECT currval('s')").await.unwrap().parse().unwrap();
+    for round in moved + 1..moved + 4 {
+        one.batch_execute("INSERT INTO t (x) VALUES (nextval('s'))").await.unwrap();
+        other.batch_execute("BEGIN; SELECT 1").await.unwrap();
+        assert_eq!(ask(&one, "INSERT INTO t (x) VALUES (0) RETURNING y").await.unwrap(), round.to_string());
+        other.batch_execute("COMMIT").await.unwrap();
+    }
 }

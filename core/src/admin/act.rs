@@ -8,6 +8,7 @@ use super::{command::Command, complaint::Complaint, execute::Answer};
 use crate::{
     client::handshake::CONSOLE_DATABASES,
     config,
+    operate::ClusterOrder,
     pool::{registry::database_entry, server_closed},
     session::info::Order,
     worker::Shared,
@@ -43,7 +44,23 @@ pub(super) async fn run(shared: &Shared, command: &Command) -> Result<Answer, Co
         Command::Shutdown(ending) => Ok(Answer { then: Some(*ending), ..Answer::done("SHUTDOWN") }),
         Command::Detach(node) => of_node("DETACH NODE", shared.commands.detach(node).await),
         Command::Attach(node) => of_node("ATTACH NODE", shared.commands.attach(node).await),
+        Command::Steer { cluster, order } => steer(shared, cluster.as_deref(), order).await,
         other => unreachable!("{other:?} changes nothing"),
+    }
+}
+
+async fn steer(shared: &Shared, cluster: Option<&str>, order: &ClusterOrder) -> Result<Answer, Complaint> {
+    let command = match order {
+        ClusterOrder::Switchover { .. } => "SWITCHOVER",
+        ClusterOrder::Failover { .. } => "FAILOVER",
+        ClusterOrder::Rejoin { .. } => "REJOIN",
+        ClusterOrder::Reinit { .. } => "REINIT",
+        ClusterOrder::PauseFailover => "PAUSE FAILOVER",
+        ClusterOrder::ResumeFailover => "RESUME FAILOVER",
+    };
+    match shared.commands.steer(cluster, order.clone()).await {
+        Ok(done) => Ok(Answer::done(command).noting(done)),
+        Err(cause) => Err(Complaint::Cluster { command, cause }),
     }
 }
 

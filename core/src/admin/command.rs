@@ -6,10 +6,11 @@
 use thiserror::Error;
 
 use super::lexer::{Kind, Token, statements, tokens};
-use crate::operate::Ending;
+use crate::operate::{ClusterOrder, Ending};
 
 mod explain;
 pub mod setting;
+mod steer;
 
 /// Longest text of commands. EXPLAIN ROUTE takes statements, whose shapes are looked for in no longer ones.
 pub const TEXT_MAX_BYTES: usize = 64 * 1024;
@@ -26,22 +27,26 @@ const WORDS_MAX: usize = 32;
 pub enum Show {
     ActiveSockets,
     Clients,
+    Cluster,
     Config,
     Counters,
     Databases,
     DnsHosts,
     DnsZones,
+    Events,
     Fds,
     Generations,
     Help,
     Lists,
     Mem,
     Nodes,
+    Operations,
     PeerPools,
     Peers,
     Plans,
     Pins,
     Plugins,
+    PoolNodes,
     Pools,
     Servers,
     Sockets,
@@ -55,25 +60,29 @@ pub enum Show {
 }
 
 /// All that SHOW shows, by the word that asks for it.
-pub const SHOWS: [(&str, Show); 28] = [
+pub const SHOWS: [(&str, Show); 32] = [
     ("active_sockets", Show::ActiveSockets),
     ("clients", Show::Clients),
+    ("cluster", Show::Cluster),
     ("config", Show::Config),
     ("counters", Show::Counters),
     ("databases", Show::Databases),
     ("dns_hosts", Show::DnsHosts),
     ("dns_zones", Show::DnsZones),
+    ("events", Show::Events),
     ("fds", Show::Fds),
     ("generations", Show::Generations),
     ("help", Show::Help),
     ("lists", Show::Lists),
     ("mem", Show::Mem),
     ("nodes", Show::Nodes),
+    ("operations", Show::Operations),
     ("peer_pools", Show::PeerPools),
     ("peers", Show::Peers),
     ("pins", Show::Pins),
     ("plans", Show::Plans),
     ("plugins", Show::Plugins),
+    ("pool_nodes", Show::PoolNodes),
     ("pools", Show::Pools),
     ("servers", Show::Servers),
     ("sockets", Show::Sockets),
@@ -138,6 +147,13 @@ pub enum Command {
     Detach(String),
     /// Give it work again.
     Attach(String),
+    /// Change a cluster.
+    Steer {
+        /// Which, if that is said.
+        cluster: Option<String>,
+        /// How.
+        order: ClusterOrder,
+    },
     /// Where a statement would go, and why.
     ExplainRoute {
         /// The statement.
@@ -237,8 +253,13 @@ const VERBS: &[(&str, Reader)] = &[
     ("SELECT", select),
     ("SET", |words| Ok(setting::set(words.text, words.rest))),
     ("RELOAD", |words| words.alone(Command::Reload)),
-    ("PAUSE", |words| words.maybe_database(Command::Pause)),
-    ("RESUME", |words| words.maybe_database(Command::Resume)),
+    ("PAUSE", |words| {
+        steer::behind_pause(words, ClusterOrder::PauseFailover).unwrap_or_else(|| words.maybe_database(Command::Pause))
+    }),
+    ("RESUME", |words| {
+        steer::behind_pause(words, ClusterOrder::ResumeFailover)
+            .unwrap_or_else(|| words.maybe_database(Command::Resume))
+    }),
     ("RECONNECT", |words| words.maybe_database(Command::Reconnect)),
     ("KILL", |words| words.maybe_database(Command::Kill)),
     ("KILL_CLIENT", |words| {
@@ -252,6 +273,10 @@ const VERBS: &[(&str, Reader)] = &[
     ("ROLLBACK", rollback),
     ("DETACH", |words| words.node(Command::Detach)),
     ("ATTACH", |words| words.node(Command::Attach)),
+    ("SWITCHOVER", steer::switchover),
+    ("FAILOVER", steer::failover),
+    ("REJOIN", |words| steer::of_node(words, |node| ClusterOrder::Rejoin { node: node.into() })),
+    ("REINIT", |words| steer::of_node(words, |node| ClusterOrder::Reinit { node: node.into() })),
     ("RESET", |_| Ok(Some(Command::Forget("RESET")))),
     ("DISCARD", |_| Ok(Some(Command::Forget("DISCARD ALL")))),
     ("DEALLOCATE", |_| Ok(Some(Command::Forget("DEALLOCATE")))),

@@ -65,6 +65,14 @@ pub enum Complaint {
         /// Why.
         cause: String,
     },
+    /// A cluster does not do what was ordered.
+    #[error("{command} failed: {cause}")]
+    Cluster {
+        /// Which command.
+        command: &'static str,
+        /// Why.
+        cause: String,
+    },
     /// EXPLAIN ROUTE of a database without a cluster.
     #[error("no such cluster: {0}")]
     NoSuchCluster(String),
@@ -115,7 +123,7 @@ impl Complaint {
             Self::Malformed(_) => SqlState::PROTOCOL_VIOLATION,
             Self::Denied => SqlState::INSUFFICIENT_PRIVILEGE,
             Self::NoSuchDatabase(_) | Self::NoSuchCluster(_) => SqlState::INVALID_CATALOG_NAME,
-            Self::AlreadyPaused | Self::NotPaused { .. } | Self::DatabaseNotPaused(_) => {
+            Self::AlreadyPaused | Self::NotPaused { .. } | Self::DatabaseNotPaused(_) | Self::Cluster { .. } => {
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::ShuttingDown => SqlState::CANNOT_CONNECT_NOW,

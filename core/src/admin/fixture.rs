@@ -19,7 +19,7 @@ use crate::{
     id::{Lsn, NodeId},
     net::stream::PeerAddr,
     operate::{Command, Commands},
-    plugin::Router,
+    plugin::{ControlPolicies, Router},
     pool::PoolSet,
     server::ServerTls,
     session::info::{ClientInfo, NewClient},
@@ -70,7 +70,7 @@ pub(super) fn facts() -> Facts {
         node(1, Role::Standby, Health::Up, None),
         node(2, Role::Unknown, Health::Down, Some("connection refused")),
     ];
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes, ..Facts::default() }
 }
 
 fn config() -> Config {
@@ -80,6 +80,7 @@ fn config() -> Config {
         port: 5432 + number,
         weight: 100,
         labels: Arc::from([]),
+        executor: Arc::default(),
     };
     let cluster = Cluster {
         name: "main".into(),
@@ -87,6 +88,10 @@ fn config() -> Config {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
+        healing: Default::default(),
+        replication_user: None,
+        replication_password: None,
     };
     let database = Arc::new(Database { cluster: "main".into(), ..Database::default() });
     let mut config = Config::default();
@@ -103,7 +108,9 @@ pub(super) fn shared() -> (Arc<Shared>, mpsc::Receiver<Command>) {
     let cluster = ClusterRuntime {
         name: "main".into(),
         facts: Arc::new(FactsCell::new(facts())),
+        status: Arc::default(),
         router: Arc::new(Router::null()),
+        policies: ControlPolicies::default(),
         catalogs: Arc::new(NoCatalog),
         reports,
     };

@@ -16,7 +16,7 @@ use super::show::{
 };
 use crate::{
     facts::{Health, Role},
-    plugin::{CallTimes, PluginState, PluginStatus, Sample},
+    plugin::{PluginState, PolicyNumbers, Sample},
     shutdown::{Phase, Shutdown},
     telemetry::{
         averages::ByDatabase,
@@ -40,12 +40,10 @@ struct Scene<'a> {
     plugins: Vec<PluginNumbers>,
 }
 
-/// The policy of a cluster.
+/// A policy of a cluster.
 struct PluginNumbers {
     cluster: Arc<str>,
-    status: PluginStatus,
-    times: CallTimes,
-    samples: Vec<Sample>,
+    numbers: PolicyNumbers,
 }
 
 impl<'a> Scene<'a> {
@@ -55,13 +53,11 @@ impl<'a> Scene<'a> {
             let totals = numbers.set.stats.totals();
             (numbers, totals)
         });
-        let mut clusters: Vec<_> = generation.clusters.values().filter(|cluster| !cluster.router.is_null()).collect();
+        let mut clusters: Vec<_> = generation.clusters.values().collect();
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
-        let plugins = clusters.into_iter().map(|cluster| PluginNumbers {
-            cluster: Arc::clone(&cluster.name),
-            status: cluster.router.status(),
-            times: cluster.router.call_times(),
-            samples: cluster.router.samples(),
+        let plugins = clusters.into_iter().flat_map(|cluster| {
+            let numbers = cluster.router.numbers().into_iter().chain(cluster.policies.numbers());
+            numbers.map(|numbers| PluginNumbers { cluster: Arc::clone(&cluster.name), numbers })
         });
         Self {
             shared,

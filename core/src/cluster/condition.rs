@@ -25,7 +25,7 @@ use super::{
 };
 
 /// How long a standby's last message from its primary counts as fresh: two heartbeats of a second.
-const HEARD_FRESH: Duration = Duration::from_secs(2);
+pub(super) const HEARD_FRESH: Duration = Duration::from_secs(2);
 
 /// The state of the primary.
 #[derive(Clone, Debug, PartialEq, Eq)]

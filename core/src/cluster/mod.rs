@@ -24,6 +24,7 @@ pub mod settings;
 pub mod sight;
 #[cfg(test)]
 mod simulation;
+mod standby_names;
 pub mod standing;
 pub mod state;
 pub mod sync_set;

@@ -86,14 +86,15 @@ fn text_of(file: &Path, name: &str, read: ReadFile<'_>) -> Result<String, Proble
 /// The files whose change means another configuration: the file itself and every file that it names.
 pub fn files(config: &Config, sources: &Sources) -> Vec<PathBuf> {
     let tls = |tls: &Tls| [tls.key_file.clone(), tls.cert_file.clone(), tls.ca_file.clone()];
-    let component = config.plugins.router.as_ref().and_then(|plugin| match &plugin.component {
+    let components = config.plugins.all().map(|plugin| match &plugin.component {
         ComponentSource::File(path) => Some(path.clone()),
         ComponentSource::Builtin(_) => None,
     });
     let rules = [config.auth_hba_file.clone(), config.auth_ident_file.clone()];
     let rules = rules.into_iter().filter(|_| config.auth_type == AuthType::Hba);
-    let mut files: Vec<PathBuf> = [sources.file.clone(), config.auth_file.clone(), component]
+    let mut files: Vec<PathBuf> = [sources.file.clone(), config.auth_file.clone()]
         .into_iter()
+        .chain(components)
         .chain(rules)
         .chain(tls(&config.client_tls))
         .chain(tls(&config.server_tls))

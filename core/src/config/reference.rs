@@ -50,10 +50,17 @@ impl Page {
         self.title("Clusters: one [clusters.NAME] for each");
         self.line("\n[clusters.main]");
         self.keys(&sections::CLUSTER.groups[0], Stands::Needed);
+        for group in &sections::CLUSTER.groups[1..] {
+            self.line("");
+            self.comment(&format!("{}.", group.title));
+            self.keys(group, Stands::Optional);
+        }
         self.line("");
         self.comment("The nodes; one line for each is as good: nodes = [{ name = \"n0\", host = \"127.0.0.1\" }].");
         self.line("[[clusters.main.nodes]]");
         self.keys(&sections::NODE.groups[0], Stands::Needed);
+        self.line("");
+        self.comment("And each of the executor's keys above, where a node differs from its cluster.");
 
         self.title("Databases: NAME = {} or [databases.NAME] for each, \"*\" for all other names");
         self.line("\n[databases]\n\"*\" = { cluster = \"main\" }\n\n#[databases.app]");
@@ -70,6 +77,18 @@ impl Page {
         self.title("Plugins: the policies. Without a router everything goes to the primary");
         self.line("\n#[plugins.router]");
         self.keys(&sections::PLUGIN.groups[0], Stands::Optional);
+
+        self.title("Whether the primary is lost, and whom to promote. Without this policy nobody is promoted");
+        self.line("\n#[plugins.failover]");
+        self.keys(&sections::CONTROL_PLUGIN.groups[0], Stands::Optional);
+
+        self.title("What standbys do after a promotion. Without this policy they are left alone");
+        self.line("\n## The same keys as in [plugins.failover].");
+        self.line("#[plugins.follow-primary]\n#component = \"builtin:follow-primary\"");
+
+        self.title("For whom commits wait. Without this policy that stays as it is");
+        self.line("\n## The same keys as in [plugins.failover].");
+        self.line("#[plugins.sync-set]\n#component = \"builtin:sync-set\"");
     }
 
     fn keys(&mut self, group: &Group, table: Stands) {
@@ -201,7 +220,7 @@ mod tests {
 
         assert_eq!(config.databases["app"].pool_size, Some(20));
         assert_eq!(config.users["app"].pool_size, Some(20));
-        assert!(config.plugins.router.is_some() && config.metrics_listen.is_some());
+        assert!(config.plugins.all().count() == 4 && config.metrics_listen.is_some());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The checked configuration. Where PgBouncer has the concept, the field has PgBouncer's name.
 
+use super::healing::Healing;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::hba::{Hba, Method};
@@ -31,6 +32,48 @@ pub enum ServerPin {
     Allow,
     /// The statement that would leave it is refused.
     Refuse,
+}
+
+/// Who promotes another node when a cluster has lost its primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failover {
+    /// Nobody, as far as we know: without a primary, what needs one fails soon.
+    #[default]
+    Off,
+    /// Somebody else: an operator, another program.
+    External,
+    /// We do.
+    Automatic,
+}
+
+/// What a client is told of a COMMIT whose server was lost before it answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CommitOutcome {
+    /// That its outcome is not known.
+    #[default]
+    Unknown,
+    /// What the new primary knows of it.
+    Resolve,
+}
+
+/// What a client is told of a commit whose wait for its synchronous standbys was cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnacknowledgedCommit {
+    /// What the server tells it: a warning, and that it is committed.
+    #[default]
+    Warn,
+    /// An error: its outcome is not known.
+    Error,
+}
+
+/// What becomes of sessions that keep their server when a planned switchover wants to take it away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SwitchoverPinned {
+    /// The switchover is refused.
+    #[default]
+    Refuse,
+    /// They are ended.
+    Disconnect,
 }
 
 /// How clients prove who they are.
@@ -103,6 +146,8 @@ pub struct Config {
     pub worker_scheduling: Scheduling,
     pub metrics_listen: Option<SocketAddr>,
     pub pidfile: Option<PathBuf>,
+    /// What has to outlive the proxy is kept in this folder.
+    pub state_dir: PathBuf,
 
     /// This proxy's number among its peers, 0 for none.
     pub peer_id: u16,
@@ -194,6 +239,13 @@ pub struct Config {
     /// How long a node that came back takes to get its full share.
     pub slow_start: Duration,
 
+    // When the primary is lost.
+    /// Longest wait for a primary; zero = none.
+    pub failover_hold_timeout: Duration,
+    pub commit_outcome: CommitOutcome,
+    pub unacknowledged_commit: UnacknowledgedCommit,
+    pub switchover_pinned: SwitchoverPinned,
+
     pub clusters: BTreeMap<String, Arc<Cluster>>,
     /// `"*"` is the fallback for names that are not listed.
     pub databases: BTreeMap<String, Arc<Database>>,
@@ -235,6 +287,21 @@ pub struct Cluster {
     pub control_password: Option<Secret>,
     /// The database that the monitor connects to; default `postgres`.
     pub control_database: String,
+    /// As whom standbys replicate from their primary; `control_user` when absent.
+    pub replication_user: Option<String>,
+    /// Its password.
+    pub replication_password: Option<Secret>,
+    /// Who promotes another node when the primary is lost; default nobody.
+    pub failover: Failover,
+    /// How, if we do.
+    pub healing: Healing,
+}
+
+impl Cluster {
+    /// Whether another node will be promoted when the primary is lost.
+    pub fn heals(&self) -> bool {
+        self.failover != Failover::Off
+    }
 }
 
 /// One PostgreSQL instance.
@@ -250,6 +317,69 @@ pub struct Node {
     pub weight: u32,
     /// For policies.
     pub labels: Arc<[(String, String)]>,
+    /// Who acts on its machine.
+    pub executor: Arc<Executor>,
+}
+
+/// Who acts on a node's machine: stops and starts the server, and puts its data right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExecutorKind {
+    /// Nobody.
+    #[default]
+    None,
+    /// Commands on the proxy's own machine.
+    Exec,
+    /// Commands on the node's machine, through `ssh`.
+    Ssh,
+    /// The node's own server, told by SQL while it runs.
+    SqlProgram,
+    /// `howdah agent` on the node's machine.
+    Agent,
+}
+
+/// Where an agent listens when nothing is said.
+pub const AGENT_PORT: u16 = 6433;
+
+/// How a node's machine is reached, and where things are there. Paths are the machine's, not ours, unless they
+/// are said to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Executor {
+    /// Who acts.
+    pub kind: ExecutorKind,
+    /// The data directory.
+    pub data_dir: Option<String>,
+    /// The directory of PostgreSQL's programs; the search path when absent.
+    pub bin_dir: Option<String>,
+    /// Where a job keeps what it saves; the data directory's name with `.howdah` behind when absent.
+    pub work_dir: Option<String>,
+    /// `postgresql.conf`, when it is not in the data directory.
+    pub config_file: Option<String>,
+    /// What a started server writes to until its own log is open; `howdah.log` in the data directory when absent.
+    pub log_file: Option<String>,
+    /// A password file for programs that connect to other nodes.
+    pub passfile: Option<String>,
+    /// The user of the operating system that commands run as, when we are root.
+    pub run_as: Option<String>,
+    /// Instead of `pg_ctl start`; a program and its arguments.
+    pub start_command: Vec<String>,
+    /// Instead of `pg_ctl stop`.
+    pub stop_command: Vec<String>,
+    /// The ssh program and its options.
+    pub ssh_command: Vec<String>,
+    /// `user@host`; the node's host when absent.
+    pub ssh_target: Option<String>,
+    /// Host and port of the agent; the node's host and the agent's usual port when absent.
+    pub agent_address: Option<String>,
+    /// Our certificate chain for agents, PEM, a file of ours.
+    pub agent_cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub agent_key_file: Option<PathBuf>,
+    /// The authority of agents' certificates.
+    pub agent_ca_file: Option<PathBuf>,
+    /// Keep the log that only this node has before it is rewound or rebuilt.
+    pub keep_diverged: bool,
+    /// Longest time for one job.
+    pub timeout: Duration,
 }
 
 /// One entry of `[databases]`.
@@ -306,6 +436,19 @@ pub struct Peer {
 pub struct Plugins {
     /// Where statements go; without one everything goes to the primary.
     pub router: Option<Plugin>,
+    /// Whether the primary is lost, and whom to promote; without one nobody is.
+    pub failover: Option<Plugin>,
+    /// What standbys do after a promotion; without one they are left alone.
+    pub follow_primary: Option<Plugin>,
+    /// For whom commits wait; without one that stays as it is.
+    pub sync_set: Option<Plugin>,
+}
+
+impl Plugins {
+    /// Those that are configured.
+    pub fn all(&self) -> impl Iterator<Item = &Plugin> {
+        [&self.router, &self.failover, &self.follow_primary, &self.sync_set].into_iter().flatten()
+    }
 }
 
 /// One policy.
@@ -319,7 +462,7 @@ pub struct Plugin {
     pub settings: serde_json::Value,
     /// Capabilities the operator gives: `probes`, `state`.
     pub grants: Vec<String>,
-    /// What a failing call means for the client.
+    /// What a failing call of a router means for the client. Where other policies fail, nothing is done.
     pub on_failure: OnFailure,
 }
 

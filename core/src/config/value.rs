@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use figment::value::{Num, Value};
 
 use super::{
+    healing::{AutoRejoin, SynchronousMode},
     keys::{Bare, Kind},
     secret::Secret,
     types::*,
@@ -41,7 +42,7 @@ macro_rules! whole_numbers {
     )*};
 }
 
-whole_numbers!(u16, u32, usize);
+whole_numbers!(u16, u32, u64, usize);
 
 fn whole(value: &Value, kind: &Kind) -> Option<u64> {
     let number = match (kind, value) {
@@ -198,6 +199,32 @@ impl Words for ServerPin {
     const WORDS: &'static [(&'static str, Self)] = &[("allow", Self::Allow), ("refuse", Self::Refuse)];
 }
 
+impl Words for Failover {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("external", Self::External), ("automatic", Self::Automatic)];
+}
+
+impl Words for SynchronousMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("off", Self::Off), ("on", Self::On), ("strict", Self::Strict)];
+}
+
+impl Words for AutoRejoin {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("follow", Self::Follow), ("repair", Self::Repair)];
+}
+
+impl Words for CommitOutcome {
+    const WORDS: &'static [(&'static str, Self)] = &[("unknown", Self::Unknown), ("resolve", Self::Resolve)];
+}
+
+impl Words for UnacknowledgedCommit {
+    const WORDS: &'static [(&'static str, Self)] = &[("warn", Self::Warn), ("error", Self::Error)];
+}
+
+impl Words for SwitchoverPinned {
+    const WORDS: &'static [(&'static str, Self)] = &[("refuse", Self::Refuse), ("disconnect", Self::Disconnect)];
+}
+
 impl Words for AuthType {
     /// `plain` is PgBouncer's word for `password`.
     const WORDS: &'static [(&'static str, Self)] = &[
@@ -224,6 +251,16 @@ impl Words for SslMode {
 
 impl Words for LogFormat {
     const WORDS: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+impl Words for ExecutorKind {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("exec", Self::Exec),
+        ("ssh", Self::Ssh),
+        ("sql-program", Self::SqlProgram),
+        ("agent", Self::Agent),
+    ];
 }
 
 impl Words for OnFailure {

@@ -6,10 +6,10 @@ use std::{error::Error, fmt::Write, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::observation::{Failure, FailureKind};
+use super::observation::{Failure, FailureKind, Loss};
 use crate::{
     auth::Secret,
-    config::types::{Cluster, Node},
+    config::types::{Cluster, Config, Node},
     net::stream::SocketOptions,
     server::{
         ConnectError, ServerTarget, ServerTls,
@@ -33,8 +33,17 @@ pub struct ControlLogin {
 }
 
 impl ControlLogin {
+    /// With the password of the cluster, or the secret of the `auth_file`.
+    pub fn of(config: &Config, cluster: &Cluster, tls: &ServerTls) -> Self {
+        let secret = cluster
+            .control_password
+            .as_deref()
+            .or_else(|| config.secrets.get(&cluster.control_user).map(|secret| &**secret));
+        Self { secret: secret.map(Secret::parse), tls: tls.clone(), socket: SocketOptions::from(config) }
+    }
+
     /// Where to find a node's control database.
-    pub(super) fn target(&self, cluster: &Cluster, node: &Node, connect_timeout: Duration) -> ServerTarget {
+    pub fn target(&self, cluster: &Cluster, node: &Node, connect_timeout: Duration) -> ServerTarget {
         ServerTarget {
             node: node.name.clone(),
             host: node.host.clone(),
@@ -68,8 +77,8 @@ pub trait Link: Send + 'static {
     /// One question, and all rows of the answer.
     fn ask(&mut self, sql: &str, limit: Duration) -> impl Future<Output = Result<Vec<Row>, Failure>> + Send;
 
-    /// Returns when the session is over, however idle it is. May be dropped without loss.
-    fn over(&mut self) -> impl Future<Output = ()> + Send;
+    /// Returns when the session is over, however idle it is, and how it ended. May be dropped without loss.
+    fn over(&mut self) -> impl Future<Output = Loss> + Send;
 }
 
 /// The real thing.
@@ -94,8 +103,12 @@ impl Link for ControlSession {
         }
     }
 
-    async fn over(&mut self) {
-        while self.news().await.is_ok() {}
+    async fn over(&mut self) -> Loss {
+        loop {
+            if let Err(error) = self.news().await {
+                return Loss::from(&error);
+            }
+        }
     }
 }
 
@@ -115,9 +128,25 @@ impl From<&ConnectError> for Failure {
     }
 }
 
+impl From<&QueryError> for Loss {
+    fn from(error: &QueryError) -> Self {
+        match error {
+            QueryError::Server(message) if message.sqlstate == SqlState::ADMIN_SHUTDOWN => Self::Stopped,
+            QueryError::Server(message) if message.sqlstate == SqlState::CRASH_SHUTDOWN => Self::Crashed,
+            _ => Self::Reset,
+        }
+    }
+}
+
 impl From<&QueryError> for Failure {
     fn from(error: &QueryError) -> Self {
-        Self { kind: FailureKind::Broken, why: in_words(error) }
+        let kind = match error {
+            QueryError::Server(message) if !matches!(message.severity.as_str(), "FATAL" | "PANIC") => {
+                FailureKind::Broken
+            }
+            _ => FailureKind::Ended(Loss::from(error)),
+        };
+        Self { kind, why: in_words(error) }
     }
 }
 
@@ -131,8 +160,8 @@ fn startup_failure(message: &ServerMessage) -> FailureKind {
     }
 }
 
-/// The error with all of its causes.
-fn in_words(error: &dyn Error) -> Arc<str> {
+/// The error with all of its causes, on one line.
+pub fn in_words(error: &dyn Error) -> Arc<str> {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -14,7 +14,9 @@ use super::{
     dial::Dial,
     observation::{Failure, FailureKind, Finding},
     probe::Orders,
+    sights::SILENCE_AT_THE_DOOR,
 };
+use crate::server::ServerTarget;
 
 /// From one knock at a node that does not open to the next; also the least time between two.
 const KNOCK_SPACING: Duration = Duration::from_secs(1);
@@ -41,7 +43,7 @@ impl<D: Dial> Knock<D> {
             if opened {
                 self.doubt.notified().await;
             }
-            let target = self.orders.borrow().target.clone();
+            let target = self.target();
             let outcome = match self.dial.dial(&target).await {
                 Err(failure) if keeps_everyone_out(&failure) => Err(failure),
                 _ => Ok(()),
@@ -54,6 +56,18 @@ impl<D: Dial> Knock<D> {
             }
             sleep(KNOCK_SPACING).await;
         }
+    }
+}
+
+impl<D> Knock<D> {
+    /// Where a cluster heals itself, nobody waits long at a door.
+    fn target(&self) -> ServerTarget {
+        let orders = self.orders.borrow();
+        let mut target = orders.target.clone();
+        if orders.heals {
+            target.connect_timeout = target.connect_timeout.min(SILENCE_AT_THE_DOOR);
+        }
+        target
     }
 }
 

@@ -10,6 +10,7 @@ mod tests;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -25,18 +26,23 @@ use super::{
     judge::{Judge, NoSuchNode},
     knock::Knock,
     observation::{Finding, Timings},
-    probe::{Orders, Probe},
+    probe::{OpenQuestion, Orders, Probe},
+    sights::{self, Place, Seen},
     task::Task,
 };
 use crate::{
+    cluster::sight::Sight,
     config::types::Cluster,
-    facts::{Facts, FactsCell, Health, NodeFacts, Report, Role},
+    facts::{Facts, FactsCell, Health, NodeFacts, Report, Role, Ruling},
     id::NodeId,
     server::ServerTarget,
 };
 
 /// Findings that may wait for the chair. A probe whose finding finds no room waits itself.
 const FINDINGS_MAX: usize = 256;
+
+/// A question that is open for so long has the node's door tried.
+const SUSPICIOUS_SILENCE: Duration = Duration::from_millis(300);
 
 /// A standby that is at most so far behind is read for the catalog: what it lacks is read a moment later.
 const CATALOG_LAG_MAX_BYTES: u64 = 1024 * 1024;
@@ -63,7 +69,7 @@ pub struct Monitor;
 impl Monitor {
     /// Facts that say that nothing is known yet, to make the [`FactsCell`] with.
     pub fn first_facts(cluster: &Cluster, timings: Timings) -> Facts {
-        Judge::first_facts(&cluster.nodes, timings, Instant::now())
+        Judge::first_facts(&cluster.nodes, cluster.heals(), timings, Instant::now())
     }
 
     /// Starts on the runtime that this is called on. Everything stops when the handle is dropped.
@@ -82,15 +88,20 @@ impl Monitor {
             watches_made: 0,
             cluster: cluster.name.clone(),
             facts: facts.clone(),
+            seen: Arc::default(),
             spawner: Spawner { dial: dial.clone(), seen, runtime: runtime.clone() },
         };
         let board = Shared(Arc::new(Mutex::new(board)));
-        board.lock().watch(&cluster, timings, &login);
+        let mut first = board.lock();
+        first.judge.set_heals(cluster.heals());
+        first.watch(&cluster, timings, &login);
+        let seen = first.seen.clone();
+        drop(first);
         let chair = Chair { board: board.clone(), facts, findings, reports };
         let chair = Task::start(&runtime, chair.preside());
         let librarians_board = board.clone();
         let catalogs = Catalogs::start(&runtime, dial, move |database| librarians_board.lock().best_source(database));
-        MonitorHandle { board, catalogs: Arc::new(catalogs), _chair: chair }
+        MonitorHandle { board, catalogs: Arc::new(catalogs), seen, _chair: chair }
     }
 }
 
@@ -98,6 +109,7 @@ impl Monitor {
 pub struct MonitorHandle<D: Dial = Network> {
     board: Shared<D>,
     catalogs: Arc<Catalogs>,
+    seen: Arc<Notify>,
     _chair: Task,
 }
 
@@ -118,8 +130,39 @@ impl<D: Dial> MonitorHandle<D> {
     pub fn update(&self, cluster: &Cluster, timings: Timings, login: &ControlLogin) {
         let mut board = self.board.lock();
         board.judge.replace(&cluster.nodes, timings, Instant::now());
+        board.judge.set_heals(cluster.heals());
         board.watch(cluster, timings, login);
         board.publish();
+    }
+
+    /// All nodes at this instant, as they tell of themselves. Where one is silent, its door is tried.
+    pub fn sight(&self) -> Sight {
+        self.board.lock().sight()
+    }
+
+    /// Waits until something more has been found out.
+    pub async fn seen(&self) {
+        self.seen.notified().await;
+    }
+
+    /// What holds from now on over whatever is seen, in place of the last ruling. The facts say so when this returns,
+    /// unless nothing is known of the cluster yet.
+    pub fn rule(&self, ruling: Ruling) {
+        let mut board = self.board.lock();
+        board.judge.rule(ruling);
+        board.publish();
+    }
+
+    /// Has all nodes probed at once.
+    pub fn look(&self) {
+        self.board.lock().watches.iter().for_each(Watch::poke);
+    }
+
+    /// How the control user enters that node.
+    pub fn target(&self, node: &str) -> Option<ServerTarget> {
+        let board = self.board.lock();
+        let watch = board.watches.iter().find(|watch| *watch.orders.borrow().target.node == *node)?;
+        Some(watch.orders.borrow().target.clone())
     }
 
     /// What the cluster's databases know of names in statements.
@@ -168,11 +211,13 @@ impl<D: Dial> Chair<D> {
         while let Some((key, finding)) = next {
             // None when the node has left the configuration since.
             if let Some(place) = board.watches.iter().position(|watch| watch.key == key) {
+                board.watches[place].seen.take_in(&finding, Instant::now());
                 board.judge.take_in(place, finding);
             }
             next = self.findings.try_recv().ok();
         }
         board.publish();
+        board.seen.notify_one();
     }
 }
 
@@ -184,10 +229,25 @@ struct Board<D: Dial> {
     watches_made: u64,
     cluster: Arc<str>,
     facts: Arc<FactsCell>,
+    /// Rings when something was found out.
+    seen: Arc<Notify>,
     spawner: Spawner<D>,
 }
 
 impl<D: Dial> Board<D> {
+    /// All nodes at this instant. Where one is silent, its door is tried.
+    fn sight(&mut self) -> Sight {
+        let now = Instant::now();
+        let facts = self.judge.as_seen(now);
+        let silent = |watch: &&Watch| {
+            watch.question.since().is_some_and(|at| now.saturating_duration_since(at) > SUSPICIOUS_SILENCE)
+        };
+        self.watches.iter().filter(silent).for_each(|watch| watch.doubt.notify_one());
+        let place = |watch: &'_ Watch| Place { seen: watch.seen.clone(), asked_at: watch.question.since() };
+        let places: Vec<_> = self.watches.iter().map(place).collect();
+        sights::sight(&facts, &places, unix_ms(), now)
+    }
+
     fn publish(&mut self) {
         let Some(facts) = self.judge.conclude(Instant::now()) else { return };
         let changes = Change::between(&self.facts.load(), &facts);
@@ -232,7 +292,8 @@ impl<D: Dial> Board<D> {
     fn watch(&mut self, cluster: &Cluster, timings: Timings, login: &ControlLogin) {
         let mut before = std::mem::take(&mut self.watches);
         for node in &cluster.nodes {
-            let orders = Orders { target: login.target(cluster, node, timings.probe_timeout), timings };
+            let target = login.target(cluster, node, timings.probe_timeout);
+            let orders = Orders { target, timings, heals: cluster.heals() };
             let kept = before.iter().position(|watch| watch.is_for(&orders));
             let watch = match kept {
                 Some(place) => {
@@ -261,6 +322,7 @@ impl<D: Dial> Spawner<D> {
     fn watch(&self, key: u64, cluster: &Arc<str>, orders: Orders) -> Watch {
         let (orders, for_probe) = watch::channel(orders);
         let (poke, doubt) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let question = OpenQuestion::default();
         let knock = Knock {
             dial: self.dial.clone(),
             orders: for_probe.clone(),
@@ -273,14 +335,22 @@ impl<D: Dial> Spawner<D> {
             dial: self.dial.clone(),
             orders: for_probe,
             poke: poke.clone(),
+            question: question.clone(),
             key,
             seen: self.seen.clone(),
         };
         let both = async move {
             tokio::join!(probe.run(), knock.run());
         };
-        Watch { key, orders, poke, doubt, _task: Task::start(&self.runtime, both) }
+        let seen = Seen::new(Instant::now());
+        Watch { key, orders, poke, doubt, question, seen, _task: Task::start(&self.runtime, both) }
     }
+}
+
+/// Wall-clock time, for the log.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The watch over one node, from outside.
@@ -289,6 +359,9 @@ struct Watch {
     orders: watch::Sender<Orders>,
     poke: Arc<Notify>,
     doubt: Arc<Notify>,
+    question: OpenQuestion,
+    /// What a cluster that heals itself needs to know besides.
+    seen: Seen,
     _task: Task,
 }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::cluster_question::ClusterSample;
 use crate::{config::types::Config, id::Lsn};
 
 /// How often nodes are probed, and how many answers make a verdict.
@@ -40,6 +41,21 @@ pub enum Finding {
     Probe(Observation),
     /// Whether it takes new sessions; told only when it did not.
     Entry(Result<(), Failure>),
+    /// The probe has connected, or has not.
+    Dialled(Result<(), Failure>),
+    /// The held session is over.
+    Lost(Loss),
+}
+
+/// How a held session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Without a word.
+    Reset,
+    /// The server is being stopped, or this session of it (57P01).
+    Stopped,
+    /// Another process of the server crashed (57P02).
+    Crashed,
 }
 
 /// One probe's result.
@@ -65,6 +81,8 @@ pub struct Sample {
     pub timeline: Option<u32>,
     /// Its role, with the positions that go with it.
     pub position: Position,
+    /// What is asked besides where the cluster heals itself, if the control user may ask.
+    pub cluster: Option<Box<ClusterSample>>,
 }
 
 /// Where a node stands in the write-ahead log.
@@ -116,6 +134,8 @@ pub enum FailureKind {
     Full,
     /// No answer for this long.
     Silent(Duration),
-    /// Anything else: the connection broke, the answer made no sense.
+    /// The session ended over a question.
+    Ended(Loss),
+    /// Anything else: the answer made no sense, no session came about.
     Broken,
 }

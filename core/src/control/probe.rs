@@ -1,6 +1,9 @@
 //! Watches one node over one held session, and nothing else: a node that hangs delays nobody.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use rand::Rng;
 use tokio::{
@@ -9,11 +12,12 @@ use tokio::{
 };
 
 use super::{
+    cluster_question::{ClusterSample, HOW_IS_THE_CLUSTER, PREPARE_CLUSTER},
     dial::{Dial, Link},
-    observation::{Failure, FailureKind, Finding, Observation, Position, Sample, Timings},
+    observation::{Failure, FailureKind, Finding, Loss, Observation, Position, Sample, Timings},
     question::{HOW_ARE_YOU, Identity, PREPARE, WHO_ARE_YOU, WHO_ARE_YOU_ROUGHLY},
 };
-use crate::server::ServerTarget;
+use crate::server::{ServerTarget, simple::Row};
 
 /// Least time between two probes of one node, however many sessions ask for fresh positions.
 const DEMAND_SPACING: Duration = Duration::from_millis(2);
@@ -34,6 +38,27 @@ pub(super) struct Orders {
     pub target: ServerTarget,
     /// How often to ask.
     pub timings: Timings,
+    /// The cluster heals itself: more is asked, and the silence of the node is measured.
+    pub heals: bool,
+}
+
+/// Since when a question has been open, for whoever looks at the node from outside.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OpenQuestion(Arc<Mutex<Option<Instant>>>);
+
+impl OpenQuestion {
+    /// When it was asked.
+    pub(super) fn since(&self) -> Option<Instant> {
+        *self.slot()
+    }
+
+    fn set(&self, asked_at: Option<Instant>) {
+        *self.slot() = asked_at;
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The watch over one node.
@@ -48,6 +73,8 @@ pub(super) struct Probe<D> {
     pub poke: Arc<Notify>,
     /// Tells this watch's observations from those of others.
     pub key: u64,
+    /// The question that is open, if one is.
+    pub question: OpenQuestion,
     /// Where observations go.
     pub seen: mpsc::Sender<(u64, Finding)>,
 }
@@ -58,7 +85,9 @@ impl<D: Dial> Probe<D> {
         let mut pause = Pause::default();
         loop {
             let asked_at = Instant::now();
-            match self.visit().await {
+            let visited = self.visit().await;
+            self.question.set(None);
+            match visited {
                 // It was good and is over; why shows when we come again.
                 Ok(()) => pause = Pause::default(),
                 Err(failure) => {
@@ -73,13 +102,14 @@ impl<D: Dial> Probe<D> {
     /// One session, from connect to its end. Fails if it never was of use, or when the node falls silent.
     async fn visit(&self) -> Result<(), Failure> {
         let target = self.orders.borrow().target.clone();
-        let mut link = self.dial.dial(&target).await?;
+        let mut link = self.enter(&target).await?;
         let identity = self.introduce(&mut link).await?;
+        let tells_more = self.heals() && self.ask(&mut link, PREPARE_CLUSTER).await.is_ok();
         let mut before: Option<Sample> = None;
         loop {
             let asked_at = Instant::now();
-            let answer = link.ask(HOW_ARE_YOU, self.timings().probe_timeout).await;
-            let sample = answer.and_then(|rows| identity.sample(&rows).ok_or_else(nonsense));
+            self.question.set(Some(asked_at));
+            let sample = self.sample(&mut link, identity, tells_more).await;
             match sample {
                 Ok(sample) => {
                     self.log_receiver(&target.node, before.as_ref(), &sample);
@@ -89,24 +119,67 @@ impl<D: Dial> Probe<D> {
                 Err(failure) if before.is_none() || matches!(failure.kind, FailureKind::Silent(_)) => {
                     return Err(failure);
                 }
-                Err(_) => return Ok(()),
+                Err(failure) => {
+                    if let FailureKind::Ended(loss) = failure.kind {
+                        self.lost(loss).await;
+                    }
+                    return Ok(());
+                }
             }
+            self.question.set(None);
             tokio::select! {
                 () = sleep_until(asked_at + self.timings().probe_interval) => {}
                 () = self.poke.notified() => sleep_until(asked_at + DEMAND_SPACING).await,
-                () = link.over() => return Ok(()),
+                loss = link.over() => {
+                    self.lost(loss).await;
+                    return Ok(());
+                }
             }
         }
     }
 
+    /// Connects, and tells whether that is possible.
+    async fn enter(&self, target: &ServerTarget) -> Result<D::Link, Failure> {
+        let entered = self.dial.dial(target).await;
+        if self.heals() {
+            let told = entered.as_ref().map(drop).map_err(Clone::clone);
+            let _ = self.seen.send((self.key, Finding::Dialled(told))).await;
+        }
+        entered
+    }
+
+    async fn sample(&self, link: &mut D::Link, identity: Identity, tells_more: bool) -> Result<Sample, Failure> {
+        let rows = self.ask(link, HOW_ARE_YOU).await?;
+        let mut sample = identity.sample(&rows).ok_or_else(nonsense)?;
+        if tells_more {
+            let rows = self.ask(link, HOW_IS_THE_CLUSTER).await?;
+            sample.cluster = Some(Box::new(ClusterSample::read(&rows).ok_or_else(nonsense)?));
+        }
+        Ok(sample)
+    }
+
+    async fn ask(&self, link: &mut D::Link, sql: &str) -> Result<Vec<Row>, Failure> {
+        link.ask(sql, self.timings().probe_timeout).await
+    }
+
+    async fn lost(&self, loss: Loss) {
+        self.question.set(None);
+        if self.heals() {
+            let _ = self.seen.send((self.key, Finding::Lost(loss))).await;
+        }
+    }
+
+    fn heals(&self) -> bool {
+        self.orders.borrow().heals
+    }
+
     async fn introduce(&self, link: &mut D::Link) -> Result<Identity, Failure> {
-        let limit = self.timings().probe_timeout;
-        let rows = match link.ask(WHO_ARE_YOU, limit).await {
-            Err(Failure { kind: FailureKind::Broken, .. }) => link.ask(WHO_ARE_YOU_ROUGHLY, limit).await?,
+        let rows = match self.ask(link, WHO_ARE_YOU).await {
+            Err(Failure { kind: FailureKind::Broken, .. }) => self.ask(link, WHO_ARE_YOU_ROUGHLY).await?,
             answer => answer?,
         };
         let identity = Identity::read(&rows).ok_or_else(nonsense)?;
-        link.ask(PREPARE, limit).await?;
+        self.ask(link, PREPARE).await?;
         Ok(identity)
     }
 

@@ -99,7 +99,7 @@ impl Identity {
             }
         };
         let Self { server_version, system, .. } = self;
-        Some(Sample { server_version, system, timeline: row.parse(4), position })
+        Some(Sample { server_version, system, timeline: row.parse(4), position, cluster: None })
     }
 }
 

@@ -53,10 +53,23 @@ impl ProxyConfig {
         self
     }
 
+    /// Adds keys to the entry of a node; as in an inline table.
+    pub fn node(mut self, name: &str, keys: &str) -> Self {
+        let named = format!("{{ name = {name:?}, ");
+        self.cluster = self.cluster.replace(&named, &format!("{named}{keys}, "));
+        self
+    }
+
     /// Sets a key at the top; the value is TOML.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.top.retain(|(name, _)| name != key);
         self.top.push((key.into(), value.into()));
+        self
+    }
+
+    /// Sets a key of the cluster; the value is TOML.
+    pub fn in_cluster(mut self, key: &str, value: &str) -> Self {
+        self.cluster += &format!("{key} = {value}\n");
         self
     }
 

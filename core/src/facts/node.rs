@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::{Fork, Hold};
 use crate::id::{Lsn, NodeId};
 
 /// What a node says it is.
@@ -75,12 +76,20 @@ pub struct NodeFacts {
 }
 
 /// A whole cluster at one instant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Grows with each change of role, health, membership or labels, not with each lag sample.
     pub epoch: u64,
+    /// Counts promotions, as timelines do; it never shrinks, and stays while no primary is known. 0 before the first is.
+    pub term: u64,
     /// The node that takes writes, if one is known.
     pub primary: Option<NodeId>,
+    /// New transactions wait, even if a primary is known.
+    pub hold: Option<Hold>,
+    /// When the primary is lost, somebody will promote another node: clients wait for it, and outlive it.
+    pub heals: bool,
+    /// Where terms began, the oldest first, as far as that is known.
+    pub forks: Arc<[Fork]>,
     /// All nodes, by [`NodeId::index`].
     pub nodes: Vec<NodeFacts>,
 }
@@ -94,5 +103,27 @@ impl Facts {
     /// The node that takes writes, if one is known.
     pub fn primary(&self) -> Option<&NodeFacts> {
         self.primary.and_then(|id| self.node(id))
+    }
+
+    /// Where a transaction that writes may begin now.
+    pub fn open_primary(&self) -> Option<NodeId> {
+        if self.hold.is_some() {
+            return None;
+        }
+        // A cluster of one node has its primary even when nobody may ask it.
+        self.primary.or((self.nodes.len() == 1).then_some(NodeId(0)))
+    }
+
+    /// Where the log of a term ends for all that came after it; `None` while it goes on, or if that is not known.
+    pub fn end_of_term(&self, term: u64) -> Option<Lsn> {
+        self.forks.iter().filter(|fork| fork.term > term).map(|fork| fork.at).min()
+    }
+
+    /// Whether a transaction of a term was lost by a later one; `None` if that is not known. One that was not lost
+    /// may have been aborted.
+    pub fn lost(&self, term: u64, xid: u64) -> Option<bool> {
+        let mut later = self.forks.iter().filter(|fork| fork.term > term).peekable();
+        later.peek()?;
+        Some(later.any(|fork| xid >= fork.next_xid))
     }
 }

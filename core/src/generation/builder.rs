@@ -2,12 +2,15 @@
 
 use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::SystemTime};
 
-use super::{CatalogSource, ClusterRuntime, Generation};
+use super::{
+    CatalogSource, ClusterRuntime, Generation,
+    policies::{Components, Policies},
+};
 use crate::{
-    config::{Cluster, ComponentSource, Config},
-    facts::{FactsCell, Reports},
+    config::{Cluster, Config},
+    facts::{FactsCell, Reports, StatusCell},
     net::tls::{Acceptor, TlsError},
-    plugin::{Engine, PluginError, Router, RouterSpec, builtin, builtin_names},
+    plugin::{Engine, PluginError, Role, builtin_names},
 };
 
 /// Why a generation is refused.
@@ -17,14 +20,18 @@ pub enum BuildError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// There is no such component in the program.
-    #[error("plugins.router.component: there is no builtin \"{name}\"; there are: {}", builtin_names().collect::<Vec<_>>().join(", "))]
+    #[error("plugins.{}.component: there is no builtin \"{name}\"; there are: {}", .role.key(), builtin_names().collect::<Vec<_>>().join(", "))]
     NoBuiltin {
+        /// For which role.
+        role: Role,
         /// What was asked for.
         name: String,
     },
     /// The component's file.
-    #[error("plugins.router.component: could not read {}", path.display())]
+    #[error("plugins.{}.component: could not read {}", .role.key(), path.display())]
     Component {
+        /// Of which role.
+        role: Role,
         /// Which file.
         path: PathBuf,
         /// Why.
@@ -34,15 +41,25 @@ pub enum BuildError {
     /// The control plane has no thread.
     #[error("could not start the control plane")]
     Thread(#[source] io::Error),
+    /// No component can be run at all.
+    #[error(transparent)]
+    Engine(#[from] PluginError),
     /// The component itself.
-    #[error("plugins.router: {0}")]
-    Plugin(#[from] PluginError),
+    #[error("plugins.{}: {cause}", .role.key())]
+    Plugin {
+        /// Of which role.
+        role: Role,
+        /// What is wrong with it; said in full, so that nobody says it again.
+        cause: PluginError,
+    },
 }
 
 /// What the control plane has for a cluster.
 pub struct ClusterParts {
     /// Where its facts are published.
     pub facts: Arc<FactsCell>,
+    /// Where it tells operators what it decides.
+    pub status: Arc<StatusCell>,
     /// Where its databases' catalogs are read.
     pub catalogs: Arc<dyn CatalogSource>,
     /// Where sessions tell what they met.
@@ -59,29 +76,17 @@ pub fn build(
 ) -> Result<Generation, BuildError> {
     let client_tls = Acceptor::load(&config.client_tls)?;
     let server_tls = Generation::server_tls(&config)?;
-    let component = component(&config)?;
+    let components = Components::read(&config)?;
     let mut clusters = HashMap::new();
     for cluster in config.clusters.values() {
         let parts = parts_of(cluster);
-        let router = match (&component, &config.plugins.router) {
-            (Some(bytes), Some(plugin)) => {
-                let spec = RouterSpec {
-                    name: "router",
-                    component: bytes,
-                    sha256: plugin.sha256.as_deref(),
-                    settings: &plugin.settings,
-                    grants: &plugin.grants,
-                    generation: number,
-                    on_failure: plugin.on_failure,
-                };
-                Router::load(engine, &spec, &parts.facts.load())?
-            }
-            _ => Router::null(),
-        };
+        let policies = Policies { engine, number, nodes: &parts.facts.load() };
         let runtime = ClusterRuntime {
             name: Arc::clone(&cluster.name),
+            router: Arc::new(policies.router(components.router.as_ref())?),
+            policies: policies.control(&components)?,
             facts: parts.facts,
-            router: Arc::new(router),
+            status: parts.status,
             catalogs: parts.catalogs,
             reports: parts.reports,
         };
@@ -99,18 +104,4 @@ pub fn build(
         client_tls,
         server_tls,
     })
-}
-
-/// The bytes of the configured component.
-fn component(config: &Config) -> Result<Option<Vec<u8>>, BuildError> {
-    let Some(plugin) = &config.plugins.router else { return Ok(None) };
-    match &plugin.component {
-        ComponentSource::Builtin(name) => match builtin(name) {
-            Some(bytes) => Ok(Some(bytes.to_vec())),
-            None => Err(BuildError::NoBuiltin { name: name.clone() }),
-        },
-        ComponentSource::File(path) => {
-            std::fs::read(path).map(Some).map_err(|cause| BuildError::Component { path: path.clone(), cause })
-        }
-    }
 }

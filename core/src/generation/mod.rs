@@ -5,19 +5,20 @@
 
 pub mod builder;
 pub mod last_catalog;
+mod policies;
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use crate::{
     auth::{Secret, Secrets},
     config::{Config, Database},
-    facts::{FactsCell, Reports},
+    facts::{FactsCell, Reports, StatusCell},
     id::NodeId,
     net::{
         stream::SocketOptions,
         tls::{Acceptor, Connector},
     },
-    plugin::Router,
+    plugin::{ControlPolicies, Router},
     server::{ServerTarget, ServerTls},
     sql::Catalog,
 };
@@ -48,8 +49,12 @@ pub struct ClusterRuntime {
     pub name: Arc<str>,
     /// What the monitor knows.
     pub facts: Arc<FactsCell>,
+    /// What the cluster decides by itself, for operators.
+    pub status: Arc<StatusCell>,
     /// The routing policy.
     pub router: Arc<Router>,
+    /// The policies of the control plane. A run keeps those that it began with.
+    pub policies: ControlPolicies,
     /// What only the databases know of names in statements.
     pub catalogs: Arc<dyn CatalogSource>,
     /// Where sessions tell what they met.

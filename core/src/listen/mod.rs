@@ -11,7 +11,6 @@ mod table;
 mod task;
 
 use std::{
-    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,6 +18,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use indexmap::IndexSet;
 use tokio::sync::Notify;
 
 pub use self::mailbox::{Notification, Parcel};
@@ -28,8 +28,9 @@ use crate::server::ServerTarget;
 /// Most channels of one session. Each of its transactions with an UNLISTEN names them all.
 pub const CHANNELS_MAX: usize = 1_000;
 
-/// The names of channels, as PostgreSQL has them.
-pub type Channels = HashSet<Arc<str>>;
+/// The names of channels, as PostgreSQL has them and in its order: that of the LISTENs, which
+/// `pg_listening_channels()` shows.
+pub type Channels = IndexSet<Arc<str>>;
 
 /// Appends a command on a channel: `LISTEN "a";`.
 pub fn push_command(sql: &mut String, command: &str, channel: &str) {
@@ -56,7 +57,7 @@ pub struct Hub {
     table: Mutex<Table>,
     /// Rings when the table has work for the connection.
     wanted: Notify,
-    /// Rings when the connection listens to more channels than before.
+    /// Rings when the connection listens to more channels than before, has caught up, or is lost.
     confirmed: Notify,
     gaps: AtomicU64,
     ids: AtomicU64,
@@ -107,6 +108,19 @@ impl Hub {
         if self.table().lose() {
             self.gaps.fetch_add(1, Relaxed);
         }
+        self.confirmed.notify_waiters();
+    }
+
+    /// How many sessions have asked to hear what was committed before; `None` when all have.
+    fn asked(&self) -> Option<u64> {
+        let table = self.table();
+        (table.asked > table.answered).then_some(table.asked)
+    }
+
+    /// So many have heard it.
+    fn answer(&self, asked: u64) {
+        self.table().answered = asked;
+        self.confirmed.notify_waiters();
     }
 
     /// The connection listens to these too; who may have missed something is told so.
@@ -150,9 +164,13 @@ impl Subscription {
     pub fn keep(&mut self, kept: impl Fn(&str) -> bool) {
         let own = Arc::make_mut(&mut self.channels);
         let mut table = self.hub.table();
-        for channel in own.extract_if(|channel| !kept(channel)) {
-            table.unsubscribe(&channel, &self.mailbox);
-        }
+        own.retain(|channel| {
+            let kept = kept(channel);
+            if !kept {
+                table.unsubscribe(channel, &self.mailbox);
+            }
+            kept
+        });
         drop(table);
         self.hub.wanted.notify_one();
     }
@@ -165,6 +183,28 @@ impl Subscription {
             confirmed.as_mut().enable();
             if self.hub.table().hears_all(&self.channels) {
                 return;
+            }
+            confirmed.await;
+        }
+    }
+
+    /// Waits until all that has been committed is heard; not when there is no connection.
+    pub async fn catches_up(&self) {
+        let asked = {
+            let mut table = self.hub.table();
+            table.asked += 1;
+            table.asked
+        };
+        self.hub.wanted.notify_one();
+        loop {
+            let confirmed = self.hub.confirmed.notified();
+            tokio::pin!(confirmed);
+            confirmed.as_mut().enable();
+            {
+                let table = self.hub.table();
+                if table.answered >= asked || !table.connected {
+                    return;
+                }
             }
             confirmed.await;
         }

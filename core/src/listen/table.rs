@@ -38,6 +38,10 @@ pub(super) struct Table {
     pub(super) connected: bool,
     /// Its `client_encoding`, or that of the one before; `None` while there has been none.
     pub(super) encoding: Option<Box<str>>,
+    /// How many sessions have asked to hear all that was committed before.
+    pub(super) asked: u64,
+    /// How many of them have.
+    pub(super) answered: u64,
     channels: HashMap<Arc<str>, Channel>,
     /// How many channels each session has.
     sessions: HashMap<u64, usize>,

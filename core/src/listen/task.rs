@@ -116,12 +116,20 @@ async fn serve(
             heard_at = Instant::now();
             continue;
         }
+        if let Some(asked) = hub.asked() {
+            // What was committed before is in front of the answer.
+            ask(session, "").await?;
+            while let Some(news) = session.heard() {
+                tell(hub, news);
+            }
+            hub.answer(asked);
+            heard_at = Instant::now();
+            continue;
+        }
         tokio::select! {
             news = session.news() => {
                 heard_at = Instant::now();
-                if let News::Notification { pid, channel, payload } = news? {
-                    hand_out(hub, pid, &channel, &payload);
-                }
+                tell(hub, news?);
             }
             () = hub.wanted.notified() => {}
             now = looks.tick() => {
@@ -149,6 +157,12 @@ async fn ask(session: &mut ControlSession, sql: &str) -> Result<(), Ended> {
 
 fn is_same_node(a: &ServerTarget, b: &ServerTarget) -> bool {
     (&a.host, a.port, &a.user, &a.database) == (&b.host, b.port, &b.user, &b.database)
+}
+
+fn tell(hub: &Hub, news: News) {
+    if let News::Notification { pid, channel, payload } = news {
+        hand_out(hub, pid, &channel, &payload);
+    }
 }
 
 /// Encodes a notification once, for all who want it.

@@ -149,6 +149,12 @@ impl Acceptor {
         self.end_point.as_deref()
     }
 
+    /// For another protocol than PostgreSQL's, by its name in ALPN.
+    pub fn speaking(mut self, protocol: &'static [u8]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.to_vec()];
+        self
+    }
+
     /// Runs the TLS handshake, of which `already_read` has been read from `socket` before.
     pub async fn accept(&self, socket: Plain, already_read: &[u8]) -> io::Result<Stream> {
         let accepting = TlsAcceptor::from(Arc::clone(&self.config)).accept_with(socket, |tls| {
@@ -202,6 +208,12 @@ impl Connector {
         Ok(Some(Self { config: Arc::new(config) }))
     }
 
+    /// For another protocol than PostgreSQL's, by its name in ALPN.
+    pub fn speaking(mut self, protocol: &'static [u8]) -> Self {
+        Arc::make_mut(&mut self.config).alpn_protocols = vec![protocol.to_vec()];
+        self
+    }
+
     /// Runs the TLS handshake with the server at `host`, a name or an address.
     pub async fn connect(&self, socket: Plain, host: &str) -> io::Result<Stream> {
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
@@ -248,7 +260,8 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn word(mode: SslMode) -> &'static str {
+/// libpq's word for the mode.
+pub fn word(mode: SslMode) -> &'static str {
     match mode {
         SslMode::Disable => "disable",
         SslMode::Allow => "allow",

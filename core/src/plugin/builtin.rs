@@ -3,8 +3,12 @@
 /// The policy that decides when another one fails.
 pub(crate) const DEFAULT_ROUTER: &str = "read-write-split";
 
-const EMBEDDED: &[(&str, &[u8])] =
-    &[(DEFAULT_ROUTER, include_bytes!(concat!(env!("OUT_DIR"), "/read-write-split.wasm")))];
+const EMBEDDED: &[(&str, &[u8])] = &[
+    (DEFAULT_ROUTER, include_bytes!(concat!(env!("OUT_DIR"), "/read-write-split.wasm"))),
+    ("failover", include_bytes!(concat!(env!("OUT_DIR"), "/failover.wasm"))),
+    ("follow-primary", include_bytes!(concat!(env!("OUT_DIR"), "/follow-primary.wasm"))),
+    ("sync-set", include_bytes!(concat!(env!("OUT_DIR"), "/sync-set.wasm"))),
+];
 
 /// The component of an embedded policy, by the name after `builtin:`.
 pub fn builtin(name: &str) -> Option<&'static [u8]> {

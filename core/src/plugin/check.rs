@@ -3,7 +3,7 @@
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use super::error::PluginError;
+use super::{error::PluginError, role::Role};
 
 /// The contract that this host speaks, as people call it.
 pub(crate) const API: &str = "0.1";
@@ -12,8 +12,6 @@ pub(crate) const API: &str = "0.1";
 pub(crate) const COMPONENT_MAX_BYTES: usize = 32 << 20;
 
 const PACKAGE: &str = "howdah:plugin/";
-const IMPORTABLE: &[&str] = &["types", "log", "metrics", "state"];
-const ROUTER_EXPORTS: &[&str] = &["lifecycle", "router"];
 
 /// Refuses what is too large to be looked at.
 pub(crate) fn size(component: &[u8]) -> Result<(), PluginError> {
@@ -23,21 +21,21 @@ pub(crate) fn size(component: &[u8]) -> Result<(), PluginError> {
     Ok(())
 }
 
-/// Refuses what cannot be a router for this host.
-pub(crate) fn router(component: &[u8]) -> Result<(), PluginError> {
+/// Refuses what cannot have this role.
+pub(crate) fn fits(role: Role, component: &[u8]) -> Result<(), PluginError> {
     is_component(component)?;
     let names = Names::of(component)?;
-    names.imports.iter().try_for_each(|import| importable(import))?;
-    for missing in ROUTER_EXPORTS {
-        let interface = |name: &String| Interface::parse(name).is_some_and(|i| i.name == *missing);
+    names.imports.iter().try_for_each(|import| importable(role, import))?;
+    for missing in ["lifecycle", role.interface()] {
+        let interface = |name: &String| Interface::parse(name).is_some_and(|i| i.name == missing);
         match names.exports.iter().find(|name| interface(name)) {
             Some(found) => same_track(found)?,
             None => {
-                return Err(PluginError::WrongWorld { missing, exports: names.exports_in_words() });
+                return Err(PluginError::WrongWorld { role, missing, exports: names.exports_in_words() });
             }
         }
     }
-    validate(component)
+    Ok(())
 }
 
 fn is_component(bytes: &[u8]) -> Result<(), PluginError> {
@@ -56,7 +54,7 @@ fn is_component(bytes: &[u8]) -> Result<(), PluginError> {
 }
 
 /// Runs the whole validator before the compiler sees anything.
-fn validate(component: &[u8]) -> Result<(), PluginError> {
+pub(crate) fn validate(component: &[u8]) -> Result<(), PluginError> {
     let malformed = |cause: wasmparser::BinaryReaderError| PluginError::Malformed { cause: cause.to_string() };
     Validator::new_with_features(WasmFeatures::default()).validate_all(component).map(drop).map_err(malformed)
 }
@@ -119,14 +117,14 @@ impl<'a> Interface<'a> {
     }
 }
 
-fn importable(import: &str) -> Result<(), PluginError> {
+fn importable(role: Role, import: &str) -> Result<(), PluginError> {
     if import.starts_with("wasi:") {
         return Err(PluginError::Wasi { import: import.to_owned() });
     }
-    let unknown = || PluginError::UnknownImport { import: import.to_owned() };
+    let unknown = || PluginError::UnknownImport { role, import: import.to_owned() };
     let interface = Interface::parse(import).ok_or_else(unknown)?;
     same_track(import)?;
-    if IMPORTABLE.contains(&interface.name) { Ok(()) } else { Err(unknown()) }
+    if role.importable().contains(&interface.name) { Ok(()) } else { Err(unknown()) }
 }
 
 /// Patch releases of one track fit each other; wasmtime compares the types.

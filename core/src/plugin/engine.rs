@@ -18,6 +18,7 @@ use super::{
     check,
     error::{PluginError, chain},
     host::HostState,
+    role::Role,
     state::Store,
     ticker::Ticker,
     v0_1,
@@ -33,8 +34,9 @@ const STACK_MAX_BYTES: usize = 512 << 10;
 /// nothing that we could measure, and large ones take terabytes of address space.
 const MEMORY_GUARD_BYTES: u64 = 64 << 10;
 
-/// Instances of components, all plugins and generations together.
-const INSTANCES_MAX: u32 = 64;
+/// Instances of components, all plugins, clusters and generations together: some eight for each cluster in
+/// each generation that is kept.
+const INSTANCES_MAX: u32 = 256;
 
 /// Compiled components to keep, so that a reload of the same one costs nothing.
 const COMPILED_MAX: usize = 16;
@@ -59,7 +61,7 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Compiled {
     pub(crate) sha256: [u8; 32],
-    pub(crate) pre: v0_1::RouterPre,
+    pub(crate) pre: InstancePre<HostState>,
 }
 
 impl Engine {
@@ -79,16 +81,16 @@ impl Engine {
         wasmtime::Engine::tls_eager_initialize();
     }
 
-    /// Checks and compiles a router, or finds it among those compiled before.
-    pub(crate) fn router(&self, component: &[u8]) -> Result<Compiled, PluginError> {
+    /// Checks and compiles a component for a role, or finds it among those compiled before.
+    pub(crate) fn compiled(&self, role: Role, component: &[u8]) -> Result<Compiled, PluginError> {
         check::size(component)?;
+        check::fits(role, component)?;
         let sha256: [u8; 32] = Sha256::digest(component).into();
         if let Some(known) = self.known(sha256) {
             return Ok(known);
         }
-        check::router(component)?;
-        let compiled = self.compile(component.to_vec())?;
-        let pre = self.link(&compiled)?;
+        check::validate(component)?;
+        let pre = self.link(&self.compile(component.to_vec())?)?;
         let compiled = Compiled { sha256, pre };
         self.remember(compiled.clone());
         Ok(compiled)
@@ -115,13 +117,9 @@ impl Engine {
         }
     }
 
-    fn link(&self, component: &Component) -> Result<v0_1::RouterPre, PluginError> {
-        let fits = |pre: InstancePre<HostState>| v0_1::RouterPre::new(pre);
-        self.0
-            .linker
-            .instantiate_pre(component)
-            .and_then(fits)
-            .map_err(|cause| PluginError::Revision { cause: chain(&cause) })
+    fn link(&self, component: &Component) -> Result<InstancePre<HostState>, PluginError> {
+        let linked = self.0.linker.instantiate_pre(component);
+        linked.map_err(|cause| PluginError::Revision { cause: chain(&cause) })
     }
 
     fn known(&self, sha256: [u8; 32]) -> Option<Compiled> {

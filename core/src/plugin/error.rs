@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::validate::Invalid;
+use super::{role::Role, validate::Invalid};
 
 /// Why a plugin cannot be used. Refuses the whole new generation; shown to the operator as is.
 #[derive(Debug, Error)]
@@ -63,16 +63,20 @@ pub enum PluginError {
         /// The version in the component.
         wants: String,
     },
-    /// Wants what the host does not have, or does not give to routers.
-    #[error("imports {import}, which a router does not get: it may import howdah:plugin/log, metrics and state")]
+    /// Wants what the host does not have, or does not give to policies of this kind.
+    #[error("imports {import}, which a {role} does not get: it may import howdah:plugin/{}", may_import(.role))]
     UnknownImport {
+        /// What it was to be.
+        role: Role,
         /// The first such import.
         import: String,
     },
     /// Is some other kind of plugin.
-    #[error("not a router: it does not export howdah:plugin/{missing}; it exports {exports}")]
+    #[error("not a {role}: it does not export howdah:plugin/{missing}; it exports {exports}")]
     WrongWorld {
-        /// What a router must export.
+        /// What it was to be.
+        role: Role,
+        /// What it must export for that.
         missing: &'static str,
         /// What it does export, in words.
         exports: String,
@@ -107,7 +111,7 @@ pub enum PluginError {
         max: usize,
     },
     /// The operator granted something that does not exist.
-    #[error("unknown grant `{grant}`: a router may be granted `state`")]
+    #[error("unknown grant `{grant}`: a policy may be granted `state`")]
     UnknownGrant {
         /// As written.
         grant: String,
@@ -127,6 +131,12 @@ pub enum PluginError {
         #[source]
         cause: Failure,
     },
+}
+
+/// Interfaces that it may import, without that of the types.
+fn may_import(role: &Role) -> String {
+    let (last, first) = role.importable()[1..].split_last().expect("every role may import the log");
+    format!("{} and {last}", first.join(", "))
 }
 
 /// Why one call gave no answer that can be used.

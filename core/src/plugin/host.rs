@@ -1,5 +1,5 @@
-//! What a guest finds around it: its memory limit, its time limit, and the three interfaces that it
-//! may import. There is no clock, no random, no network, no file and no environment.
+//! What a guest finds around it: its memory limit, its time limit, and the interfaces that it may
+//! import. There is no clock, no random, no network, no file and no environment.
 
 use std::{
     sync::{
@@ -20,6 +20,8 @@ use super::{
     v0_1::howdah::plugin::{
         log::{Host as LogHost, Level as GuestLevel},
         metrics::Host as MetricsHost,
+        node_sql::{Host as NodeSqlHost, Rows, SqlError},
+        observation::Host as ObservationHost,
         state::{Host as StateHost, StateError},
         types::Host as TypesHost,
     },
@@ -147,6 +149,8 @@ impl LogAllowance {
 
 impl TypesHost for HostState {}
 
+impl ObservationHost for HostState {}
+
 impl LogHost for HostState {
     fn enabled(&mut self, level: GuestLevel) -> bool {
         match level {
@@ -232,6 +236,20 @@ impl StateHost for HostState {
 
     fn replace(&mut self, key: String, expected: Option<Vec<u8>>, value: Vec<u8>) -> Result<(), StateError> {
         Ok(self.store()?.replace(key, expected.as_deref(), value, Instant::now())?)
+    }
+}
+
+/// Nobody is granted it yet. It is there for guests whose tools import a whole world, wanted or not.
+impl NodeSqlHost for HostState {
+    fn query(
+        &mut self,
+        _node: u32,
+        _sql: String,
+        _parameters: Vec<Option<String>>,
+        _timeout: u32,
+        _max_rows: u32,
+    ) -> Result<Rows, SqlError> {
+        Err(SqlError::NotGranted)
     }
 }
 

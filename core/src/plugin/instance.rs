@@ -1,10 +1,8 @@
-//! Instances of a router: how one is started and called, and the small pool that workers share.
+//! Instances of a policy: how one is started and called, and the small pool that callers share.
 //!
-//! A plan is asked for once per key, so a few instances serve any number of workers. One that traps
-//! is thrown away; starting the next takes microseconds.
+//! One that traps is thrown away; starting the next takes microseconds.
 
 use std::{
-    hash::{BuildHasher, Hash, Hasher},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,24 +13,12 @@ use super::{
     engine::{Compiled, Engine},
     error::{Failure, PluginError, chain},
     host::{HostState, Surroundings, one_line},
-    v0_1::{self, RouterPlugin, lifecycle, router},
+    v0_1::lifecycle,
+    world::{Answer, World},
 };
-use crate::facts::Facts;
-
-/// Instances of one plugin in one generation.
-const INSTANCES_MAX: usize = 4;
-
-/// CPU time for one decision.
-pub(crate) const DECISION_LIMIT: Duration = Duration::from_millis(5);
-
-/// CPU time for each start-up call of a replacement, which a worker waits for.
-const RESTART_LIMIT: Duration = Duration::from_millis(50);
 
 /// CPU time for each start-up call when a generation is prepared, beside the running one.
-const LOAD_LIMIT: Duration = Duration::from_secs(1);
-
-/// Longest wait for one of the instances. Only loops of the guest make it so long.
-const BUSY_MAX: Duration = Duration::from_millis(20);
+pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(1);
 
 /// Calls after which an instance is replaced: heaps of JavaScript and Python guests grow.
 const CALLS_MAX: u32 = 100_000;
@@ -53,99 +39,95 @@ const FRAMES_MAX: usize = 4;
 const FRAME_MAX_BYTES: usize = 120;
 
 /// A plugin that is ready to be started any number of times.
-pub(crate) struct Artifact {
+pub(crate) struct Artifact<W: World> {
     pub(crate) engine: Engine,
     pub(crate) compiled: Compiled,
-    pub(crate) settings: lifecycle::Settings,
+    places: Places<W>,
+    settings: lifecycle::Settings,
     pub(crate) around: Arc<Surroundings>,
 }
 
+/// Where the functions are that are called.
+struct Places<W: World> {
+    lifecycle: lifecycle::GuestIndices,
+    role: W::Places,
+}
+
+impl<W: World> Artifact<W> {
+    /// Finds the functions of the role.
+    pub(crate) fn new(
+        engine: &Engine,
+        compiled: Compiled,
+        settings: lifecycle::Settings,
+        around: Surroundings,
+    ) -> Result<Self, PluginError> {
+        let find =
+            || Ok(Places { lifecycle: lifecycle::GuestIndices::new(&compiled.pre)?, role: W::find(&compiled.pre)? });
+        let places = find().map_err(|cause: wasmtime::Error| PluginError::Revision { cause: chain(&cause) })?;
+        Ok(Self { engine: engine.clone(), compiled, places, settings, around: Arc::new(around) })
+    }
+}
+
 /// What a plugin says of itself when it starts.
-#[derive(Debug)]
-pub(crate) struct Introduction {
+pub(crate) struct Introduction<W: World> {
     pub(crate) description: lifecycle::Description,
-    pub(crate) requirements: router::Requirements,
+    pub(crate) requirements: W::Requirements,
 }
 
 /// One running copy of a plugin.
-pub(crate) struct Instance {
+pub(crate) struct Instance<W: World> {
     engine: Engine,
     store: Store<HostState>,
-    exports: RouterPlugin,
-    /// The cluster that it was told of last.
-    topology: Option<u64>,
+    exports: W::Exports,
+    /// What it was told that the next call may rest on, for whoever tells it.
+    pub(crate) told: Option<u64>,
     calls: u32,
 }
 
 /// A start-up call, and why it failed.
 type StartFailure = (&'static str, Failure);
 
-impl Instance {
-    fn start(artifact: &Artifact, limit: Duration) -> Result<(Self, Introduction), StartFailure> {
+impl<W: World> Instance<W> {
+    fn start(artifact: &Artifact<W>, limit: Duration) -> Result<(Self, Introduction<W>), StartFailure> {
         let engine = artifact.engine.clone();
         let mut store = Store::new(engine.wasm(), HostState::new(Arc::clone(&artifact.around)));
         store.limiter(|host| &mut host.memory);
         store.set_hostcall_fuel(TRANSFER_MAX_BYTES);
         store.epoch_deadline_callback(|mut guest| Ok(guest.data_mut().on_tick()));
-        let pre = &artifact.compiled.pre;
-        let exports = call(&engine, &mut store, limit, |store| pre.instantiate(store).map(Ok))
-            .map_err(|failure| ("starting it", failure))?;
-        let mut instance = Self { engine, store, exports, topology: None, calls: 0 };
+        let Places { lifecycle, role } = &artifact.places;
+        let start = |store: &mut Store<HostState>| {
+            let instance = artifact.compiled.pre.instantiate(&mut *store)?;
+            Ok(Ok((lifecycle.load(&mut *store, &instance)?, W::take(role, store, &instance)?)))
+        };
+        let (lifecycle, exports) =
+            call(&engine, &mut store, limit, start).map_err(|failure| ("starting it", failure))?;
 
-        let description = instance
-            .lifecycle(limit, |exports, store| exports.call_describe(store))
+        let description = call(&engine, &mut store, limit, |store| lifecycle.call_describe(store))
             .map_err(|failure| ("describe", failure))?;
-        instance
-            .lifecycle(limit, |exports, store| exports.call_configure(store, &artifact.settings))
+        call(&engine, &mut store, limit, |store| lifecycle.call_configure(store, &artifact.settings))
             .map_err(|failure| ("configure", failure))?;
-        let requirements =
-            instance.router(limit, |exports, store| exports.call_setup(store)).map_err(|failure| ("setup", failure))?;
+        let requirements = call(&engine, &mut store, limit, |store| W::setup(&exports, store))
+            .map_err(|failure| ("setup", failure))?;
+        let instance = Self { engine, store, exports, told: None, calls: 0 };
         Ok((instance, Introduction { description, requirements }))
     }
 
-    /// Tells the guest of the cluster, unless it knows.
-    fn inform(&mut self, facts: &Facts, limit: Duration) -> Result<(), Failure> {
-        let wanted = Some(topology_key(facts));
-        if self.topology != wanted {
-            let topology = v0_1::topology(facts);
-            self.router(limit, |exports, store| exports.call_update_topology(store, &topology))?;
-            self.topology = wanted;
-        }
-        Ok(())
-    }
-
-    /// Asks where a statement goes.
-    pub(crate) fn route(
+    /// Asks for a decision.
+    pub(crate) fn decide<R>(
         &mut self,
-        session: &router::Session,
-        statement: &router::Statement,
-    ) -> Result<router::Plan, Failure> {
-        let ask = |exports: &router::Guest, store: &mut _| exports.call_route(store, session, statement);
-        self.router(DECISION_LIMIT, ask)
-    }
-
-    /// Asks whether a session may go on.
-    pub(crate) fn admit(&mut self, session: &router::Session) -> Result<router::Admission, Failure> {
-        self.router(DECISION_LIMIT, |exports, store| exports.call_admit(store, session))
-    }
-
-    fn lifecycle<R>(
-        &mut self,
-        limit: Duration,
-        act: impl FnOnce(&lifecycle::Guest, &mut Store<HostState>) -> Answer<R>,
+        act: impl FnOnce(&W::Exports, &mut Store<HostState>) -> Answer<R>,
     ) -> Result<R, Failure> {
-        let exports = self.exports.howdah_plugin_lifecycle();
-        call(&self.engine, &mut self.store, limit, |store| act(exports, store))
+        self.call(W::LIMITS.decision, act)
     }
 
-    fn router<R>(
+    /// Calls a function of the role.
+    pub(crate) fn call<R>(
         &mut self,
         limit: Duration,
-        act: impl FnOnce(&router::Guest, &mut Store<HostState>) -> Answer<R>,
+        act: impl FnOnce(&W::Exports, &mut Store<HostState>) -> Answer<R>,
     ) -> Result<R, Failure> {
         self.calls += 1;
-        let exports = self.exports.howdah_plugin_router();
-        call(&self.engine, &mut self.store, limit, |store| act(exports, store))
+        call(&self.engine, &mut self.store, limit, |store| act(&self.exports, store))
     }
 
     fn memory_bytes(&self) -> usize {
@@ -156,19 +138,6 @@ impl Instance {
         self.calls >= CALLS_MAX || self.memory_bytes() >= MEMORY_WORN_BYTES
     }
 }
-
-/// Epochs of different clusters may be equal, so the nodes count too.
-fn topology_key(facts: &Facts) -> u64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    (facts.epoch, facts.primary).hash(&mut hasher);
-    for node in &facts.nodes {
-        (&node.name, &node.host, node.port).hash(&mut hasher);
-    }
-    hasher.finish()
-}
-
-/// What bindgen's functions return: a trap, or the guest's own result.
-type Answer<R> = wasmtime::Result<Result<R, String>>;
 
 /// Runs a guest under its time limit.
 fn call<R>(
@@ -221,56 +190,50 @@ fn is_scaffolding(function: &str) -> bool {
 }
 
 /// The instances of one plugin in one generation.
-pub(crate) struct Pool {
-    artifact: Artifact,
-    instances: Mutex<Instances>,
+pub(crate) struct Pool<W: World> {
+    artifact: Artifact<W>,
+    instances: Mutex<Instances<W>>,
     freed: Condvar,
 }
 
-#[derive(Default)]
-struct Instances {
-    idle: Vec<Instance>,
+struct Instances<W: World> {
+    idle: Vec<Instance<W>>,
     live: usize,
 }
 
-impl Pool {
+impl<W: World> Pool<W> {
     /// Starts the first instance; the introduction is the same for all.
-    pub(crate) fn open(artifact: Artifact, facts: &Facts) -> Result<(Self, Introduction), PluginError> {
+    pub(crate) fn open(artifact: Artifact<W>) -> Result<(Self, Introduction<W>), PluginError> {
         let refuse = |(call, cause)| PluginError::Call { call, cause };
-        let (mut first, introduction) = Instance::start(&artifact, LOAD_LIMIT).map_err(refuse)?;
-        first.inform(facts, LOAD_LIMIT).map_err(|cause| refuse(("update-topology", cause)))?;
+        let (first, introduction) = Instance::start(&artifact, LOAD_LIMIT).map_err(refuse)?;
         let instances = Mutex::new(Instances { idle: vec![first], live: 1 });
         Ok((Self { artifact, instances, freed: Condvar::new() }, introduction))
     }
 
-    /// Calls any instance, after telling it of the cluster if the call is about one.
-    pub(crate) fn call<R>(
-        &self,
-        facts: Option<&Facts>,
-        act: impl FnOnce(&mut Instance) -> Result<R, Failure>,
-    ) -> Result<R, Failure> {
+    /// Calls any instance.
+    pub(crate) fn call<R>(&self, act: impl FnOnce(&mut Instance<W>) -> Result<R, Failure>) -> Result<R, Failure> {
         let mut instance = self.take()?;
-        let informed = facts.map_or(Ok(()), |facts| instance.inform(facts, RESTART_LIMIT));
-        let outcome = informed.and_then(|()| act(&mut instance));
+        let outcome = act(&mut instance);
         let usable = outcome.as_ref().err().is_none_or(Failure::leaves_instance_usable);
         self.give_back(usable.then_some(instance));
         outcome
     }
 
-    fn take(&self) -> Result<Instance, Failure> {
+    fn take(&self) -> Result<Instance<W>, Failure> {
+        let limits = W::LIMITS;
         let instances = self.lock();
-        let none_free = |i: &mut Instances| i.idle.is_empty() && i.live >= INSTANCES_MAX;
+        let none_free = |i: &mut Instances<W>| i.idle.is_empty() && i.live >= limits.instances;
         let (mut instances, waited) =
-            self.freed.wait_timeout_while(instances, BUSY_MAX, none_free).unwrap_or_else(PoisonError::into_inner);
+            self.freed.wait_timeout_while(instances, limits.busy, none_free).unwrap_or_else(PoisonError::into_inner);
         if let Some(instance) = instances.idle.pop() {
             return Ok(instance);
         }
         if waited.timed_out() {
-            return Err(Failure::Busy { waited: BUSY_MAX });
+            return Err(Failure::Busy { waited: limits.busy });
         }
         instances.live += 1;
         drop(instances);
-        let started = Instance::start(&self.artifact, RESTART_LIMIT);
+        let started = Instance::start(&self.artifact, limits.restart);
         started.map(|(instance, _)| instance).map_err(|(_, failure)| {
             self.give_back(None);
             failure
@@ -278,7 +241,7 @@ impl Pool {
     }
 
     /// Takes an instance back, or learns that it is gone.
-    fn give_back(&self, instance: Option<Instance>) {
+    fn give_back(&self, instance: Option<Instance<W>>) {
         let mut instances = self.lock();
         match instance {
             Some(instance) if !instance.is_worn() => instances.idle.push(instance),
@@ -294,11 +257,11 @@ impl Pool {
         (instances.live, instances.idle.iter().map(Instance::memory_bytes).sum())
     }
 
-    pub(crate) fn artifact(&self) -> &Artifact {
+    pub(crate) fn artifact(&self) -> &Artifact<W> {
         &self.artifact
     }
 
-    fn lock(&self) -> MutexGuard<'_, Instances> {
+    fn lock(&self) -> MutexGuard<'_, Instances<W>> {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

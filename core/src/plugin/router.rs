@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    hash::{BuildHasher, Hash, Hasher},
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,21 +16,22 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    breaker::{Breaker, Permit},
     builtin::{DEFAULT_ROUTER, builtin},
     check,
     engine::Engine,
     error::{Failure, PluginError},
-    host::{LogAllowance, Surroundings, one_line},
+    host::{Surroundings, one_line},
     input::{Request, SessionAttributes, Transaction},
-    instance::{Artifact, Instance, Pool},
-    metrics::{Metrics, Sample},
+    instance::{Instance, LOAD_LIMIT},
+    metrics::Sample,
     plan::{Destination, Plan, Refusal},
+    policy::{Policy, PolicyNumbers, Unanswered, invalid},
     requirements::Requirements,
-    spec::{check_grants, check_pin, hex, settings},
-    stats::{CallTimes, PluginState, PluginStatus, Stats},
-    v0_1::{self, lifecycle},
+    spec::PolicySpec,
+    stats::{PluginState, PluginStatus},
+    v0_1,
     validate::{self, Verdict},
+    world::{RouterWorld, World},
 };
 use crate::{
     config::OnFailure,
@@ -38,14 +39,10 @@ use crate::{
     sql::{Kind, StatementFacts, Traits},
 };
 
-pub use super::{spec::RouterSpec, validate::Admission};
+pub use super::validate::Admission;
 
 /// Longest name of an unknown option that is logged.
 const OPTION_MAX_BYTES: usize = 64;
-
-/// How long a key whose call failed gets another plan, without asking again. As long as the breaker
-/// counts failures, so that one poisonous statement cannot open it for all others.
-const QUARANTINE: Duration = Duration::from_secs(10);
 
 /// Classes of sessions whose admission is kept; refusals and failures are not.
 const ADMITTED_MAX: usize = 1_000;
@@ -88,8 +85,13 @@ impl Router {
     /// asks it where `SELECT 1` goes. Anything wrong is an error, and nothing has changed.
     ///
     /// Takes from milliseconds (Rust) to seconds (Python), so not on a worker.
-    pub fn load(engine: &Engine, spec: &RouterSpec<'_>, topology: &Facts) -> Result<Self, PluginError> {
-        let plugin = Plugin::load(engine, spec, topology)?;
+    pub fn load(
+        engine: &Engine,
+        spec: &PolicySpec<'_>,
+        on_failure: OnFailure,
+        topology: &Facts,
+    ) -> Result<Self, PluginError> {
+        let plugin = Plugin::load(engine, spec, on_failure, topology)?;
         let looks_closer = AtomicBool::new(plugin.requirements.statement.beyond_the_shape());
         let router = Self { plugin: Some(Box::new(plugin)), looks_closer, ..Self::default() };
         router.self_test(topology)?;
@@ -150,9 +152,7 @@ impl Router {
 
     /// Where statements of this shape go, for sessions of this class and this state of a transaction.
     ///
-    /// Keep the plan for its `reuse`. The call takes microseconds, and [`DECISION_LIMIT`] at worst.
-    ///
-    /// [`DECISION_LIMIT`]: super::instance::DECISION_LIMIT
+    /// Keep the plan for its `reuse`. The call takes microseconds, and 5 ms of CPU time at worst.
     pub fn route(
         &self,
         facts: &Facts,
@@ -183,17 +183,17 @@ impl Router {
 
     /// How the policy does.
     pub fn status(&self) -> PluginStatus {
-        self.plugin.as_ref().map_or_else(null_status, |plugin| plugin.status())
-    }
-
-    /// How long its calls took.
-    pub fn call_times(&self) -> CallTimes {
-        self.plugin.as_ref().map_or_else(CallTimes::default, |plugin| plugin.stats.times())
+        self.plugin.as_ref().map_or_else(null_status, |plugin| plugin.policy.status())
     }
 
     /// The policy's own counters and gauges.
     pub fn samples(&self) -> Vec<Sample> {
-        self.plugin.as_ref().map_or_else(Vec::new, |plugin| plugin.around().metrics.samples())
+        self.plugin.as_ref().map_or_else(Vec::new, |plugin| plugin.policy.samples())
+    }
+
+    /// All of these at once; `None` for the null policy.
+    pub fn numbers(&self) -> Option<PolicyNumbers> {
+        self.plugin.as_ref().map(|plugin| plugin.policy.numbers())
     }
 
     fn self_test(&self, facts: &Facts) -> Result<(), PluginError> {
@@ -203,7 +203,7 @@ impl Router {
         let transaction = Transaction::default();
         let request = Request { raw_text: Some("SELECT 1".into()), parameters: Vec::new() };
         let question = Question { facts, session: &session, statement: &statement, transaction, request: &request };
-        let answer = plugin.ask(&question);
+        let answer = plugin.policy.try_out(|instance| plugin.route_by(instance, &question));
         answer.map(drop).map_err(|cause| PluginError::Call { call: "route of SELECT 1", cause })
     }
 }
@@ -217,16 +217,14 @@ struct Question<'a> {
     request: &'a Request<'a>,
 }
 
-/// A policy that runs as a component.
+/// A policy that runs as a component, and what holds when it has no answer.
+#[derive(Debug)]
 struct Plugin {
-    pool: Pool,
-    description: lifecycle::Description,
+    policy: Policy<RouterWorld>,
     requirements: Requirements,
     on_failure: OnFailure,
-    breaker: Mutex<Breaker>,
     /// Labels of the classes that were admitted.
     admitted: Mutex<HashMap<SessionAttributes, Vec<(String, String)>>>,
-    stats: Stats,
     /// The log has an option that nobody knows.
     told_of_options: AtomicBool,
     /// The embedded default, unless this is it.
@@ -234,39 +232,22 @@ struct Plugin {
 }
 
 impl Plugin {
-    fn load(engine: &Engine, spec: &RouterSpec<'_>, facts: &Facts) -> Result<Self, PluginError> {
-        let settings = settings(spec)?;
-        let compiled = engine.router(spec.component)?;
-        check_pin(spec.sha256, &compiled.sha256)?;
-        let state = check_grants(spec.grants)?;
-        let around = Arc::new(Surroundings {
-            name: spec.name.to_owned(),
-            generation: spec.generation,
-            store: state.then(|| engine.store(spec.name)),
-            metrics: Metrics::default(),
-            log: LogAllowance::default(),
-        });
-        let artifact = Artifact { engine: engine.clone(), compiled, settings, around };
-        let (pool, introduction) = Pool::open(artifact, facts)?;
-        if let Some(probe) = introduction.requirements.probes.first() {
-            return Err(PluginError::Probes { probe: probe.name.clone() });
-        }
-        let invalid = |call| move |cause| PluginError::Call { call, cause: Failure::Invalid { cause } };
+    fn load(engine: &Engine, spec: &PolicySpec<'_>, on_failure: OnFailure, facts: &Facts) -> Result<Self, PluginError> {
+        let (policy, requirements) = Policy::<RouterWorld>::load(engine, spec)?;
+        let informed = policy.try_out(|instance| inform(instance, facts, LOAD_LIMIT));
+        informed.map_err(|cause| PluginError::Call { call: "update-topology", cause })?;
         Ok(Self {
-            pool,
-            requirements: validate::requirements(introduction.requirements).map_err(invalid("setup"))?,
-            description: validate::description(introduction.description).map_err(invalid("describe"))?,
-            on_failure: spec.on_failure,
-            breaker: Mutex::default(),
+            policy,
+            requirements: validate::requirements(requirements).map_err(|cause| invalid("setup", cause))?,
+            on_failure,
             admitted: Mutex::default(),
-            stats: Stats::default(),
             told_of_options: AtomicBool::default(),
             fallback: fallback(engine, spec, facts)?,
         })
     }
 
     fn route(&self, question: &Question<'_>) -> (Plan, DecidedBy) {
-        let (plan, decided_by) = match self.guarded(|| self.ask(question)) {
+        let (plan, decided_by) = match self.policy.ask(|instance| self.route_by(instance, question)) {
             Ok(Verdict::Plan(plan)) => (plan, DecidedBy::Plugin),
             Ok(Verdict::BuiltIn(terms)) => (terms.on(self.default_plan(question)), DecidedBy::BuiltIn("no opinion")),
             Err(refused) => (self.plan_without(question, &refused), DecidedBy::BuiltIn(refused.reason)),
@@ -288,10 +269,11 @@ impl Plugin {
             return Admission::Accept(labels.clone());
         }
         let session = v0_1::session(&class);
-        let ask = |instance: &mut Instance| {
-            validate::admission(instance.admit(&session)?).map_err(|cause| Failure::Invalid { cause })
+        let ask = |instance: &mut Instance<RouterWorld>| {
+            let answer = instance.decide(|exports, store| exports.call_admit(store, &session))?;
+            validate::admission(answer).map_err(|cause| Failure::Invalid { cause })
         };
-        match self.guarded(|| self.pool.call(None, ask)) {
+        match self.policy.ask(ask) {
             Ok(Admission::Accept(labels)) => {
                 let mut admitted = self.admitted();
                 if admitted.len() >= ADMITTED_MAX {
@@ -308,17 +290,16 @@ impl Plugin {
         }
     }
 
-    /// Calls an instance and checks its answer.
-    fn ask(&self, question: &Question<'_>) -> Result<Verdict, Failure> {
+    /// Has an instance route, after telling it of the cluster, and checks its answer.
+    fn route_by(&self, instance: &mut Instance<RouterWorld>, question: &Question<'_>) -> Result<Verdict, Failure> {
         let Question { facts, session, statement, transaction, request } = question;
         let needs = self.requirements.statement;
         let session = v0_1::session(&self.requirements.class(session));
         let statement = v0_1::statement(statement, *transaction, request, needs);
-        self.pool.call(Some(facts), |instance| {
-            let answer = instance.route(&session, &statement)?;
-            self.note_options(&answer.options);
-            validate::verdict(answer, facts).map_err(|cause| Failure::Invalid { cause })
-        })
+        inform(instance, facts, RouterWorld::LIMITS.restart)?;
+        let answer = instance.decide(|exports, store| exports.call_route(store, &session, &statement))?;
+        self.note_options(&answer.options);
+        validate::verdict(answer, facts).map_err(|cause| Failure::Invalid { cause })
     }
 
     /// No option is known yet; an operator should hear of a wish that nobody grants.
@@ -326,7 +307,7 @@ impl Plugin {
         if let Some((option, _)) = options.first()
             && !self.told_of_options.swap(true, Ordering::Relaxed)
         {
-            let Surroundings { name: plugin, generation, .. } = self.around();
+            let Surroundings { name: plugin, generation, .. } = self.policy.around();
             let option = one_line(option, OPTION_MAX_BYTES);
             tracing::warn!(
                 plugin,
@@ -334,38 +315,6 @@ impl Plugin {
                 option,
                 "the policy's plans have an option that is not known; it is ignored"
             );
-        }
-    }
-
-    /// Makes a call if the breaker lets it, and keeps the books.
-    fn guarded<R>(&self, call: impl FnOnce() -> Result<R, Failure>) -> Result<R, Unanswered> {
-        let started = Instant::now();
-        if let Permit::Rest(rest) = self.breaker().permit(started) {
-            return Err(Unanswered { reason: "circuit open", cause: self.last_error(), rest });
-        }
-        let outcome = call();
-        let now = Instant::now();
-        self.stats.called(now - started);
-        match outcome {
-            Ok(answer) => {
-                self.breaker().succeeded(now);
-                Ok(answer)
-            }
-            Err(failure) => {
-                self.stats.failed(&failure);
-                let opened = self.breaker().failed(now);
-                self.report(&failure, opened);
-                let cause = failure.to_string();
-                Err(Unanswered { reason: failure.reason(), cause, rest: QUARANTINE })
-            }
-        }
-    }
-
-    fn report(&self, failure: &Failure, opened: Option<Duration>) {
-        let Surroundings { name: plugin, generation, .. } = self.around();
-        tracing::warn!(plugin, generation, cause = %failure, "the policy gave no answer");
-        if let Some(rest) = opened {
-            tracing::error!(plugin, generation, ?rest, cause = %failure, "the policy keeps failing and is not called for a while");
         }
     }
 
@@ -390,83 +339,54 @@ impl Plugin {
     fn refusal(&self, why: &Unanswered) -> Refusal {
         Refusal {
             sqlstate: POLICY_FAILED,
-            message: format!("policy \"{}\" gave no answer: {}", self.around().name, why.cause),
+            message: format!("policy \"{}\" gave no answer: {}", self.policy.around().name, why.cause),
             detail: None,
             hint: None,
             close_session: false,
         }
     }
 
-    fn last_error(&self) -> String {
-        self.stats.counted().last_error.unwrap_or_default()
-    }
-
-    fn status(&self) -> PluginStatus {
-        let counted = self.stats.counted();
-        let (instances, memory_bytes) = self.pool.size();
-        let broken = self.breaker().is_open();
-        PluginStatus {
-            name: self.around().name.clone(),
-            policy: self.description.name.clone(),
-            version: self.description.version.clone(),
-            sha256: hex(&self.pool.artifact().compiled.sha256),
-            api: check::API,
-            generation: self.around().generation,
-            state: if broken { PluginState::Broken } else { PluginState::Running },
-            calls: counted.calls,
-            failures: counted.failures,
-            traps: counted.traps,
-            timeouts: counted.timeouts,
-            last_error: counted.last_error,
-            p50_micros: counted.p50_micros,
-            max_micros: counted.max_micros,
-            instances,
-            memory_bytes,
-        }
-    }
-
-    fn around(&self) -> &Surroundings {
-        &self.pool.artifact().around
-    }
-
     fn admitted(&self) -> MutexGuard<'_, HashMap<SessionAttributes, Vec<(String, String)>>> {
         self.admitted.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plugin").field("name", &self.around().name).finish_non_exhaustive()
+/// Tells the guest of the cluster, unless it knows.
+fn inform(instance: &mut Instance<RouterWorld>, facts: &Facts, limit: Duration) -> Result<(), Failure> {
+    let wanted = Some(topology_key(facts));
+    if instance.told != wanted {
+        let topology = v0_1::topology(facts);
+        instance.call(limit, |exports, store| exports.call_update_topology(store, &topology))?;
+        instance.told = wanted;
     }
+    Ok(())
 }
 
-/// The plugin has no answer for now.
-struct Unanswered {
-    reason: &'static str,
-    cause: String,
-    rest: Duration,
+/// Epochs of different clusters may be equal, so the nodes count too.
+fn topology_key(facts: &Facts) -> u64 {
+    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
+    (facts.epoch, facts.primary).hash(&mut hasher);
+    for node in &facts.nodes {
+        (&node.name, &node.host, node.port).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// The embedded default policy with its default settings, unless that is what is being loaded.
-fn fallback(engine: &Engine, spec: &RouterSpec<'_>, facts: &Facts) -> Result<Option<Router>, PluginError> {
+fn fallback(engine: &Engine, spec: &PolicySpec<'_>, facts: &Facts) -> Result<Option<Router>, PluginError> {
     let component = builtin(DEFAULT_ROUTER).expect("the default policy is embedded");
     if spec.component == component {
         return Ok(None);
     }
-    let spec = RouterSpec {
+    let spec = PolicySpec {
         name: DEFAULT_ROUTER,
         component,
         sha256: None,
         settings: &serde_json::Value::Null,
         grants: &[],
         generation: spec.generation,
-        on_failure: OnFailure::BuiltIn,
     };
-    Router::load(engine, &spec, facts).map(Some)
+    Router::load(engine, &spec, OnFailure::BuiltIn, facts).map(Some)
 }
 
 fn select_1() -> StatementFacts {

@@ -1,14 +1,13 @@
 //! A plugin's entry in the configuration, and what can be wrong with it.
 
 use super::{error::PluginError, v0_1::lifecycle};
-use crate::config::OnFailure;
 
 /// Longest settings.
 const SETTINGS_MAX_BYTES: usize = 256 << 10;
 
 /// A plugin entry of the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct RouterSpec<'a> {
+pub struct PolicySpec<'a> {
     /// Its key in the configuration.
     pub name: &'a str,
     /// The component's bytes.
@@ -21,12 +20,10 @@ pub struct RouterSpec<'a> {
     pub grants: &'a [String],
     /// The generation that it will belong to.
     pub generation: u64,
-    /// What a failing call means for the client.
-    pub on_failure: OnFailure,
 }
 
 /// What `configure` is given.
-pub(super) fn settings(spec: &RouterSpec<'_>) -> Result<lifecycle::Settings, PluginError> {
+pub(super) fn settings(spec: &PolicySpec<'_>) -> Result<lifecycle::Settings, PluginError> {
     let json = match spec.settings {
         serde_json::Value::Null => "{}".to_owned(),
         settings => settings.to_string(),

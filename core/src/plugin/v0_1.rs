@@ -1,7 +1,9 @@
 //! Version 0.1 of the contract: what wasmtime makes of `wit/v0.1`, and the translation of the host's
-//! words into it. The way back is in [`validate`](super::validate), since nothing is trusted there.
+//! words into it, for routers here and for the other roles in [`control`]. The way back is in [`validate`](super::validate), since nothing is trusted there.
 
 use wasmtime::component::{HasSelf, Linker};
+
+pub(crate) mod control;
 
 use super::{
     host::HostState,
@@ -15,23 +17,34 @@ use crate::{
 
 mod bindings {
     #![allow(missing_docs, clippy::all, reason = "generated from wit/v0.1, which documents itself")]
-    wasmtime::component::bindgen!({ path: "../wit/v0.1", world: "router-plugin" });
+    // One world with every role, so that all of them share their types. No component has to fit it: each
+    // role takes the interfaces that are its own.
+    wasmtime::component::bindgen!({
+        path: "../wit/v0.1",
+        inline: "
+            package howdah:host;
+
+            world every-role {
+                include howdah:plugin/router-plugin@0.1.0;
+                include howdah:plugin/failover-plugin@0.1.0;
+                include howdah:plugin/follow-primary-plugin@0.1.0;
+                include howdah:plugin/sync-set-plugin@0.1.0;
+            }
+        ",
+        world: "howdah:host/every-role",
+    });
 }
 
 pub(crate) use bindings::{
-    RouterPlugin, RouterPluginPre,
-    exports::howdah::plugin::{lifecycle, router},
+    exports::howdah::plugin::{failover, follow_primary, lifecycle, router, sync_set},
     howdah,
 };
 use howdah::plugin::types;
 
-/// A compiled and linked router.
-pub(crate) type RouterPre = RouterPluginPre<HostState>;
-
-/// Gives guests what they may import.
+/// Gives guests what they may import. Which of it a role may is looked at before.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
-    RouterPlugin::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
+    bindings::EveryRole::add_to_linker::<_, HasSelf<_>>(&mut linker, |host| host)?;
     Ok(linker)
 }
 

@@ -1,7 +1,8 @@
 //! Checks everything that a guest returns, and turns it into the host's words.
 //!
 //! A guest may be wrong or hostile; nothing that passes here can harm: nodes exist, texts are short
-//! and fit into a message of the protocol, lists are short. Pure.
+//! and fit into a message of the protocol, lists are short. Pure. Routers' answers are checked here,
+//! those of other roles in [`control`].
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +17,8 @@ use crate::{
     facts::Facts,
     id::{Lsn, NodeId},
 };
+
+pub(crate) mod control;
 
 /// Names: of rules, labels, causality keys, startup parameters.
 const NAME_MAX_BYTES: usize = 128;
@@ -75,6 +78,75 @@ pub enum Invalid {
     SqlState {
         /// As given.
         sqlstate: String,
+    },
+    /// An empty list where somebody has to be named.
+    #[error("{list} names nobody")]
+    Nobody {
+        /// Which list.
+        list: &'static str,
+    },
+    /// A list names a node again.
+    #[error("{list} names node {node} twice")]
+    Twice {
+        /// Which list.
+        list: &'static str,
+        /// The node.
+        node: NodeId,
+    },
+    /// Not one of those that the question was about.
+    #[error("{id} is none of the standbys")]
+    NoSuchStandby {
+        /// Its number.
+        id: u32,
+    },
+    /// Answers for a node that was not asked about.
+    #[error("names node {other}, where only {target} was asked about")]
+    NotTheTarget {
+        /// Asked about.
+        target: NodeId,
+        /// Named.
+        other: NodeId,
+    },
+    /// A standby of itself.
+    #[error("node {node} cannot follow itself")]
+    OwnUpstream {
+        /// Which.
+        node: NodeId,
+    },
+    /// Standbys of each other.
+    #[error("node {node} would follow itself by way of others")]
+    Circle {
+        /// One of them.
+        node: NodeId,
+    },
+    /// Backups are not kept by this version.
+    #[error("there is no such backup")]
+    NoSuchBackup,
+    /// The primary among its own synchronous standbys.
+    #[error("the primary, node {node}, cannot wait for itself")]
+    WaitsForItself {
+        /// The primary.
+        node: NodeId,
+    },
+    /// More acknowledgements than members, or none.
+    #[error("a commit cannot wait for {count} of {members} standbys")]
+    Count {
+        /// Acknowledgements.
+        count: u16,
+        /// Members.
+        members: usize,
+    },
+    /// A time that nobody can mean.
+    #[error("{what} is {given:?}; it is from {min:?} to {max:?}")]
+    OutOfRange {
+        /// Which time.
+        what: &'static str,
+        /// As given.
+        given: Duration,
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
     },
     /// Nothing to choose from.
     #[error("the weights of a split add up to zero")]

@@ -74,7 +74,7 @@ impl Lease {
     pub fn give_back(mut self, now: Moment) {
         let Some(mut server) = self.server.take() else { return };
         self.pool.count_free();
-        if !self.pool.takes_back(&server, now) {
+        if !self.pool.takes_back(&server, now) || server.info.is_cut() {
             return;
         }
         server.idle_since = now;

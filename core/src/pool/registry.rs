@@ -328,6 +328,13 @@ impl Registry {
         totals
     }
 
+    /// The pools of all databases and users at one node of a cluster.
+    pub fn pools_at(&self, cluster: &str, node: &str) -> Vec<Arc<Pool>> {
+        let tables = self.lock();
+        let sets = tables.sets.values().filter(|set| *set.cluster == *cluster);
+        sets.flat_map(|set| set.pools.iter().filter(|pool| *pool.key.node == *node).cloned()).collect()
+    }
+
     /// All pools in use.
     pub fn pools(&self) -> Vec<Arc<Pool>> {
         self.lock().pools.values().cloned().collect()

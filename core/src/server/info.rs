@@ -6,9 +6,11 @@ use std::{
         Arc, LazyLock, Mutex, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    task::Waker,
     time::SystemTime,
 };
 
+use atomic_waker::AtomicWaker;
 use tokio::sync::Notify;
 
 use super::ServerTarget;
@@ -41,6 +43,8 @@ pub struct ServerInfo {
     cancel_done: Notify,
     statements: AtomicU32,
     close_needed: AtomicBool,
+    cut: AtomicBool,
+    waker: AtomicWaker,
 }
 
 impl ServerInfo {
@@ -67,6 +71,8 @@ impl ServerInfo {
             cancel_done: Notify::new(),
             statements: AtomicU32::new(0),
             close_needed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
         });
         all().insert(info.id, Arc::downgrade(&info));
         info
@@ -137,6 +143,22 @@ impl ServerInfo {
     /// Has it closed as soon as it comes back.
     pub fn need_close(&self) {
         self.close_needed.store(true, Ordering::Relaxed);
+    }
+
+    /// Its node has nothing to say any more: nobody waits for an answer of it from now on.
+    pub fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Gives it up, whoever uses it. A session that waits for a client's request at it has to be woken too.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        self.waker.wake();
+    }
+
+    /// Wakes a statement of our own when the server is [cut](Self::cut).
+    pub(super) fn wake_when_cut(&self, waker: &Waker) {
+        self.waker.register(waker);
     }
 }
 

@@ -79,6 +79,8 @@ pub struct Server {
     pub settings_of: u32,
     /// The pool's age when it was opened.
     pub age: u64,
+    /// The cluster's term when it was lent last.
+    pub term: u64,
     /// When it was opened.
     pub born: Moment,
     /// When it was last given back.
@@ -150,6 +152,7 @@ pub async fn open(opening: Opening) -> Result<Box<Server>, ConnectError> {
         unnamed: 0,
         sequence_user: 0,
         sequence_moved: None,
+        term: 0,
         settings_of: 0,
         age: opening.age,
         born: now,
@@ -209,15 +212,15 @@ impl Server {
 
     /// Runs a statement of our own; `each` gets the body of each DataRow.
     pub async fn ask(&mut self, sql: &str, each: impl FnMut(&[u8])) -> Result<(), RunError> {
-        self.ask_aside(sql, each, |_| ()).await
+        self.ask_aside(sql, each, |_, _| ()).await
     }
 
-    /// The same; `aside` gets the notifications that come with the answer, as whole messages.
+    /// The same; `aside` gets the notifications and notices that come with the answer: type and whole message.
     pub async fn ask_aside(
         &mut self,
         sql: &str,
         mut each: impl FnMut(&[u8]),
-        mut aside: impl FnMut(&[u8]),
+        mut aside: impl FnMut(u8, &[u8]),
     ) -> Result<(), RunError> {
         let mut request = Vec::new();
         put_query(&mut request, sql.as_bytes());
@@ -234,7 +237,7 @@ impl Server {
                 let body = &answer.filled()[frame::HEADER_BYTES..header.total];
                 match header.tag {
                     b'D' => each(body),
-                    b'A' => aside(&answer.filled()[..header.total]),
+                    b'A' | b'N' => aside(header.tag, &answer.filled()[..header.total]),
                     b'E' => failure = Some(RunError::from_body(body)),
                     b'S' => self.note_parameter(body),
                     b'Z' => {
@@ -245,8 +248,17 @@ impl Server {
                 }
                 answer.consume(header.total);
             }
-            let read = std::future::poll_fn(|cx| poll_read(&mut self.stream, &mut answer, cx)).await?;
-            if read == 0 {
+            let read = std::future::poll_fn(|cx| {
+                let polled = poll_read(&mut self.stream, &mut answer, cx);
+                if polled.is_pending() {
+                    self.info.wake_when_cut(cx.waker());
+                    if self.info.is_cut() {
+                        return Poll::Ready(Err(given_up()));
+                    }
+                }
+                polled
+            });
+            if read.await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         }
@@ -295,6 +307,11 @@ impl RunError {
         };
         Self::Server { message: field(b'M'), sqlstate: field(b'C') }
     }
+}
+
+/// What is said of a server that was [cut](ServerInfo::cut).
+pub fn given_up() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "its node is not the primary any more")
 }
 
 /// Reads once into `buffer`; 0 is the end of the stream.

@@ -25,6 +25,8 @@ use crate::{
 const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most settings that are remembered.
 const PARAMETERS_MAX: usize = 256;
+/// Most notices of answers that are kept.
+const NOTICES_MAX: usize = 64;
 /// Most notifications that may come with one answer; they are kept until somebody asks for them.
 const BACKLOG_MAX: usize = 10_000;
 
@@ -103,6 +105,17 @@ pub enum News {
     },
 }
 
+/// An answer with the names of its columns, and what was said beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Described {
+    /// The columns' names; none when there are no rows by nature.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// The messages of notices.
+    pub notices: Vec<String>,
+}
+
 /// A logged-in session.
 #[derive(Debug)]
 pub struct ControlSession {
@@ -111,6 +124,10 @@ pub struct ControlSession {
     parameters: BTreeMap<String, String>,
     pid: u32,
     key: Vec<u8>,
+    /// Of the newest answer.
+    columns: Vec<String>,
+    /// Of the newest answers, for whoever asks; the last few.
+    notices: Vec<String>,
     /// Notifications that came with answers.
     backlog: VecDeque<News>,
     /// Between Query and its ReadyForQuery.
@@ -176,6 +193,22 @@ impl ControlSession {
         answer
     }
 
+    /// The answer to one statement, with its columns.
+    ///
+    /// As for [`query`](Self::query) when this is dropped midway.
+    pub async fn describe(&mut self, sql: &str) -> Result<Described, QueryError> {
+        self.columns.clear();
+        self.notices.clear();
+        let rows = self.query(sql).await?;
+        let (columns, notices) = (std::mem::take(&mut self.columns), std::mem::take(&mut self.notices));
+        Ok(Described { columns, rows, notices })
+    }
+
+    /// What came with an answer and nobody has asked for yet.
+    pub fn heard(&mut self) -> Option<News> {
+        self.backlog.pop_front()
+    }
+
     /// Waits until the server says something unasked. May be dropped without loss.
     ///
     /// The server's end, or its farewell (57P01 …), comes as an error.
@@ -216,6 +249,10 @@ impl ControlSession {
                     failed = Some(error);
                 }
                 b'Z' => return failed.map_or(Ok(sets), |error| Err(QueryError::Server(error))),
+                b'T' => self.columns = columns(message.body)?,
+                b'N' if self.notices.len() < NOTICES_MAX => {
+                    self.notices.push(ServerMessage::parse(message.body)?.message);
+                }
                 b'G' | b'H' | b'W' => return Err(QueryError::Copy),
                 _ => {
                     if let Some(news @ News::Notification { .. }) = hear(&mut self.parameters, message)? {
@@ -238,10 +275,26 @@ impl From<ServerLogin> for ControlSession {
             parameters: login.parameters.into_iter().collect(),
             pid: login.pid,
             key: login.key,
+            columns: Vec::new(),
+            notices: Vec::new(),
             backlog: VecDeque::new(),
             busy: false,
         }
     }
+}
+
+/// The names in a RowDescription.
+fn columns(body: &[u8]) -> Result<Vec<String>, Malformed> {
+    /// Behind a name: table, column, type, size, modifier, format.
+    const REST_BYTES: usize = 18;
+    let mut take = Take::new(body, "RowDescription");
+    let count = take.u16()?;
+    let mut names = Vec::new();
+    for _ in 0..count {
+        names.push(take.text()?);
+        take.bytes(REST_BYTES)?;
+    }
+    Ok(names)
 }
 
 fn row(body: &[u8]) -> Result<Row, Malformed> {

@@ -21,13 +21,31 @@ use crate::{
 /// Longest BEGIN that is kept; a longer one, which has comments, goes to a server.
 const BEGIN_MAX_BYTES: usize = 1_024;
 
-/// A BEGIN that no server has seen.
+/// A transaction that no server knows of: its BEGIN has not been sent, or its server was lost.
 #[derive(Clone, Debug)]
 pub(super) struct Begun {
     text: Box<[u8]>,
-    shape: Rc<Shape>,
-    /// A statement in it failed before it reached a server.
-    pub(super) failed: bool,
+    /// What the BEGIN is; none when it cannot be sent any more.
+    shape: Option<Rc<Shape>>,
+    pub(super) fate: Fate,
+}
+
+/// How such a transaction goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// At the first server that it needs.
+    Open,
+    /// A statement in it failed: nothing but its end is possible.
+    Failed,
+    /// So did its server, and the client has not been told.
+    Lost,
+}
+
+impl Begun {
+    /// What is left of a transaction whose server was lost.
+    pub(super) fn lost(fate: Fate) -> Self {
+        Self { text: Box::default(), shape: None, fate }
+    }
 }
 
 impl Session {
@@ -52,7 +70,7 @@ impl Session {
         let tag = match (&*shape.facts.effects, begun) {
             ([Effect::Begin(_)], false) => {
                 self.note_effects(shape);
-                self.begun = Some(Box::new(Begun { shape: Rc::clone(shape), text, failed: false }));
+                self.begun = Some(Box::new(Begun { shape: Some(Rc::clone(shape)), text, fate: Fate::Open }));
                 if self.begun.as_ref().is_some_and(|begun| starts_with(&begun.text, b"start")) {
                     "START TRANSACTION"
                 } else {
@@ -60,8 +78,12 @@ impl Session {
                 }
             }
             ([Effect::Commit { chain: false }], true) => {
-                let failed = self.begun.take().is_some_and(|begun| begun.failed);
-                if failed { "ROLLBACK" } else { "COMMIT" }
+                let fate = self.begun.as_ref().map(|begun| begun.fate);
+                if fate == Some(Fate::Lost) {
+                    return false;
+                }
+                self.begun = None;
+                if fate == Some(Fate::Failed) { "ROLLBACK" } else { "COMMIT" }
             }
             ([Effect::Rollback { chain: false }], true) => {
                 self.begun = None;
@@ -100,30 +122,28 @@ impl Session {
     /// The plan of a transaction that is to begin at a server: that of its BEGIN.
     pub(super) fn begun_plan(&self, facts: &Facts) -> Option<Arc<Plan>> {
         let begun = self.begun.as_ref()?;
-        let transaction = self.transaction_of(&begun.shape);
+        let shape = begun.shape.as_ref()?;
+        let transaction = self.transaction_of(shape);
         if !self.cluster.router.requirements().statement.beyond_the_shape() {
-            return Some(self.plan_of(&begun.shape, transaction, facts));
+            return Some(self.plan_of(shape, transaction, facts));
         }
         let shown = input::Request { raw_text: Some(String::from_utf8_lossy(&begun.text)), parameters: Vec::new() };
-        Some(self.plan_of_shown(&begun.shape, transaction, &shown, facts))
+        Some(self.plan_of_shown(shape, transaction, &shown, facts))
     }
 
-    /// Has the server begin, in front of the request.
-    pub(super) fn begin_at_server(&mut self) {
-        if let (Some(begun), Some(lease)) = (self.begun.take(), &mut self.lease) {
-            self.exchange.precede(lease, &begun.text);
-        }
+    /// Has the server begin, in front of the request; what has begun there.
+    pub(super) fn begin_at_server(&mut self) -> Option<Box<Begun>> {
+        let (begun, lease) = (self.begun.take()?, self.lease.as_mut()?);
+        self.exchange.precede(lease, &begun.text);
+        Some(begun)
     }
 }
 
-/// A cheap look at the first letter, before the shape is looked up.
+/// A cheap look at the first letters, before the shape is looked up: most texts begin with SELECT.
 fn may_be_at_once(text: &[u8], begun: bool) -> bool {
-    let first = text.trim_ascii_start().first().map(u8::to_ascii_lowercase);
-    match first {
-        Some(b'b' | b's') => !begun,
-        Some(b'c' | b'e' | b'r' | b'a') => begun,
-        _ => false,
-    }
+    let words: &[&[u8]] = if begun { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };
+    let text = text.trim_ascii_start();
+    words.iter().any(|word| text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(word)))
 }
 
 fn starts_with(text: &[u8], word: &[u8]) -> bool {

@@ -8,32 +8,35 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 use super::{
     KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES,
     info::Order,
-    relay::{Answer, Broken, End, Flow, Refused},
+    relay::{Answer, Broken, Care, End, Exchange, Flow, Refused},
     request::Request,
     traces::Causes,
     translate::Translator,
     unit::messages,
 };
-use crate::wire::{frame, frontend::Bind};
+use crate::{
+    server::given_up,
+    wire::{frame, frontend::Bind},
+};
 
 impl Session {
     /// Carries the request to the server that the session holds and the answer back. The request
     /// stays in the input until its answer is known not to be a refusal.
-    pub(super) async fn carry(&mut self, request: &Request, hold: bool) -> Result<Option<Refused>, Broken> {
-        self.exchange.begin(hold);
+    pub(super) async fn carry(&mut self, request: &Request, care: Care) -> Result<Option<Refused>, Broken> {
+        self.exchange.begin(care);
         self.exchange.flow = request.flow;
         self.exchange.client_rest = request.rest;
         self.exchange.simple = self.input.filled().first() == Some(&b'Q');
         self.set.stats.shard(self.worker.id).received.add(request.len as u64);
         self.translate(request.len)?;
-        let mut kept = if hold { request.len } else { 0 };
+        self.exchange.kept = if care == Care::Once { 0 } else { request.len };
         if request.rest > 0 {
             self.exchange.to_server.extend(&self.input.filled()[..request.len]);
         }
-        if !hold {
+        if care == Care::Once {
             self.input.consume(request.len);
         }
-        self.exchange.seen = kept;
+        self.exchange.seen = self.exchange.kept;
         loop {
             let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
             let end = poll_fn(|cx| {
@@ -43,6 +46,9 @@ impl Session {
                     let order = self.info.ordered();
                     if order >= Order::Transaction {
                         return Poll::Ready(Err(Broken::Ordered(order)));
+                    }
+                    if lease.info.is_cut() {
+                        return Poll::Ready(Err(self.exchange.server_gone(given_up())));
                     }
                 }
                 polled
@@ -55,13 +61,12 @@ impl Session {
             }
             match end {
                 Ok(End::Ready) => {
-                    self.input.consume(kept);
+                    self.input.consume(std::mem::take(&mut self.exchange.kept));
                     return Ok(None);
                 }
                 Ok(End::Refused) => return Ok(self.exchange.refused),
                 Ok(End::ClientSpoke) => {
-                    self.input.consume(kept);
-                    kept = 0;
+                    self.input.consume(std::mem::take(&mut self.exchange.kept));
                     self.carry_more()?;
                 }
                 Err(broken) => return Err(broken),
@@ -71,7 +76,7 @@ impl Session {
 
     /// Passes on what the client has sent of an open batch or a COPY.
     fn carry_more(&mut self) -> Result<(), Broken> {
-        let open = open_messages(self.input.filled(), self.exchange.flow, self.exchange.simple);
+        let open = open_messages(self.input.filled(), &self.exchange);
         if open.len > 0 {
             if self.exchange.flow == Flow::Batch {
                 self.note_more(open.len);
@@ -165,7 +170,8 @@ struct OpenMessages {
 }
 
 /// How much of what the client has sent belongs to the open flow.
-fn open_messages(bytes: &[u8], flow: Flow, simple: bool) -> OpenMessages {
+fn open_messages(bytes: &[u8], exchange: &Exchange) -> OpenMessages {
+    let Exchange { flow, simple, failed, .. } = *exchange;
     let mut open = OpenMessages { len: 0, flow, left: false };
     for (tag, _, whole) in messages(bytes) {
         if open.flow == Flow::Closed {
@@ -182,6 +188,8 @@ fn open_messages(bytes: &[u8], flow: Flow, simple: bool) -> OpenMessages {
             b'c' | b'f' if open.flow == Flow::CopyIn => {
                 open.flow = if simple { Flow::Closed } else { Flow::CopyDone };
             }
+            // After an error everything up to a Sync is ignored.
+            b'Q' | b'F' if failed && open.flow == Flow::Batch => {}
             b'S' | b'Q' | b'F' if open.flow != Flow::CopyIn => open.flow = Flow::Closed,
             _ => {}
         }
@@ -199,16 +207,27 @@ mod tests {
         out
     }
 
+    fn exchange(flow: Flow, simple: bool) -> Exchange {
+        let mut exchange = Exchange::default();
+        (exchange.flow, exchange.simple) = (flow, simple);
+        exchange
+    }
+
     #[test]
     fn an_open_batch_ends_with_its_sync() {
         let bytes = [message(b'B', b"\0\0"), message(b'S', b""), message(b'Q', b"x\0")].concat();
-        let open = open_messages(&bytes, Flow::Batch, false);
+        let open = open_messages(&bytes, &exchange(Flow::Batch, false));
         assert_eq!((open.len, open.flow), (12, Flow::Closed));
         let bytes = [message(b'd', b"1\n"), message(b'c', b""), message(b'Q', b"x\0")].concat();
-        let open = open_messages(&bytes, Flow::CopyIn, true);
+        let open = open_messages(&bytes, &exchange(Flow::CopyIn, true));
         assert_eq!((open.len, open.flow), (12, Flow::Closed));
         let bytes = [message(b'S', b""), message(b'c', b""), message(b'S', b""), message(b'S', b"")].concat();
-        let open = open_messages(&bytes, Flow::CopyIn, false);
+        let open = open_messages(&bytes, &exchange(Flow::CopyIn, false));
         assert_eq!((open.len, open.flow), (15, Flow::Closed));
+        let bytes = [message(b'Q', b"x\0"), message(b'S', b""), message(b'Q', b"x\0")].concat();
+        let mut has_failed = exchange(Flow::Batch, false);
+        has_failed.failed = true;
+        let open = open_messages(&bytes, &has_failed);
+        assert_eq!((open.len, open.flow), (12, Flow::Closed));
     }
 }

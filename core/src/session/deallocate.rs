@@ -21,11 +21,7 @@ impl Session {
         let Some(text) = self.simple_text(request) else { return false };
         let is_one = text.len() <= TEXT_MAX_BYTES
             && text.trim_ascii_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case(b"deallocate"));
-        let status = match &self.lease {
-            Some(lease) => lease.status,
-            None if self.begun.is_some() => TxStatus::InTransaction,
-            None => TxStatus::Idle,
-        };
+        let status = self.status();
         if !is_one || status == TxStatus::Failed {
             return false;
         }

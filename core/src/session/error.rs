@@ -1,8 +1,10 @@
 //! What can go wrong for a session, who is to blame, and what the client is told.
 
+use std::{sync::Arc, time::Duration};
+
 use thiserror::Error;
 
-use super::{info::Order, relay::Broken};
+use super::{info::Order, lost::Loss, relay::Broken};
 use crate::{
     plugin::plan::Refusal,
     pool::CheckoutError,
@@ -42,6 +44,22 @@ pub enum SessionError {
         /// Which cluster.
         cluster: String,
     },
+    /// There was none in time, or none that may be used.
+    #[error("no primary of cluster {cluster} within {waited:?}{}", reason(.why))]
+    Held {
+        /// Which cluster.
+        cluster: String,
+        /// `failover_hold_timeout`.
+        waited: Duration,
+        /// Why the known one may not be used.
+        why: Option<Arc<str>>,
+    },
+    /// The server was lost, and the session goes on.
+    #[error(transparent)]
+    Lost(#[from] Loss),
+    /// The node in whose line the session stood is the primary no more.
+    #[error("the primary has changed")]
+    Moved,
     /// The request would have the session keep its server, and that is not allowed here.
     #[error("a session may not keep its server here: {cause}")]
     PinRefused {
@@ -73,10 +91,15 @@ pub enum SessionError {
     Ordered(Order),
 }
 
+fn reason(why: &Option<Arc<str>>) -> String {
+    why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
+}
+
 fn words(order: Order) -> &'static str {
     match order {
         Order::None => "nobody asked",
         Order::Leave => "the proxy is shutting down",
+        Order::Switchover => "the session keeps a server of a node that is to be the primary no more",
         Order::IdleTransaction => "idle_transaction_timeout",
         Order::Pin => "pin_timeout",
         Order::Idle => "client_idle_timeout",
@@ -95,7 +118,8 @@ impl SessionError {
             Self::TooLarge { .. } | Self::TooManyNotifications => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Refused(refusal) => SqlState::parse(&refusal.sqlstate).unwrap_or(SqlState::INSUFFICIENT_PRIVILEGE),
             Self::Aborted => SqlState::IN_FAILED_SQL_TRANSACTION,
-            Self::NoPrimary { .. } => SqlState::CANNOT_CONNECT_NOW,
+            Self::NoPrimary { .. } | Self::Held { .. } | Self::Moved => SqlState::CANNOT_CONNECT_NOW,
+            Self::Lost(loss) => loss.sqlstate(),
             Self::Checkout(CheckoutError::Timeout { .. }) => SqlState::TOO_MANY_CONNECTIONS,
             Self::Checkout(CheckoutError::Connect { cause, .. }) => {
                 cause.sqlstate().unwrap_or(SqlState::CONNECTION_FAILURE)
@@ -122,11 +146,29 @@ impl SessionError {
             Self::Aborted
             | Self::Canceled
             | Self::NoPrimary { .. }
+            | Self::Held { .. }
+            | Self::Lost(_)
+            | Self::Moved
             | Self::PinRefused { .. }
             | Self::TooManyPinned { .. }
             | Self::Checkout(_)
             | Self::Settings(RunError::Server { .. }) => true,
             _ => false,
+        }
+    }
+
+    /// The session goes on after it even if the client has not said all of its request yet.
+    pub fn outlives_open_requests(&self) -> bool {
+        matches!(self, Self::Aborted | Self::Held { .. } | Self::Lost(_))
+    }
+
+    /// What to do about it, if that is known.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Refused(refusal) => refusal.hint.as_deref().unwrap_or_default(),
+            Self::Held { .. } => "It was not executed, and may be tried again. failover_hold_timeout bounds the wait.",
+            Self::Lost(loss) => loss.hint(),
+            _ => "",
         }
     }
 

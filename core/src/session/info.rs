@@ -71,6 +71,8 @@ pub enum Order {
     None,
     /// Leave at the next transaction boundary: the proxy shuts down.
     Leave,
+    /// Leave at the next transaction boundary: the primary is to be another node, and the session keeps a server.
+    Switchover,
     /// `idle_transaction_timeout` has passed.
     IdleTransaction,
     /// `pin_timeout` has passed.
@@ -90,11 +92,12 @@ impl Order {
         match value {
             0 => Self::None,
             1 => Self::Leave,
-            2 => Self::IdleTransaction,
-            3 => Self::Pin,
-            4 => Self::Idle,
-            5 => Self::Transaction,
-            6 => Self::Query,
+            2 => Self::Switchover,
+            3 => Self::IdleTransaction,
+            4 => Self::Pin,
+            5 => Self::Idle,
+            6 => Self::Transaction,
+            7 => Self::Query,
             _ => Self::Kill,
         }
     }
@@ -247,6 +250,11 @@ impl ClientInfo {
             self.waker.wake();
         }
         canceled
+    }
+
+    /// Has the session look at its server: it was cut.
+    pub fn look_at_server(&self) {
+        self.waker.wake();
     }
 
     /// Asks the session to do something; a greater order replaces a smaller one.

@@ -20,8 +20,10 @@ impl Session {
     /// Has the session hold a server on that node, with the session's settings.
     pub(super) async fn lend(&mut self, node: NodeId, now: Moment) -> Result<(), SessionError> {
         let pool = self.turn_to(node)?;
+        self.drop_dead_server();
         if self.lease.is_some() {
             if self.lease_node == node {
+                self.announce_use();
                 return self.bring_up_to_date().await;
             }
             self.park();
@@ -37,18 +39,37 @@ impl Session {
             let lease = match own.or_else(|| pool.try_checkout(self.worker.id)) {
                 Some(lease) => lease,
                 None if self.unpark_primary(node) => return self.bring_up_to_date().await,
-                None => self.wait_in_line(&pool, now).await?,
+                // In a box: what is rare must not make every session larger.
+                None => Box::pin(self.wait_in_line(&pool, node, now)).await?,
             };
             self.lease = Some(lease);
             self.count_assignment(now);
         }
         self.lease_node = node;
-        if let Some(lease) = &self.lease {
-            self.info.note_server(lease.info.id);
-            lease.info.went_to(u64::from(self.info.pid));
-        }
+        self.announce_use();
         self.check_alive(now).await?;
         self.bring_up_to_date().await
+    }
+
+    /// Notes that the session uses its server, before it is looked whether it still may: so either that is seen, or
+    /// whoever wants the node to be without transactions sees this one.
+    pub(super) fn announce_use(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.info.went_to(u64::from(self.info.pid));
+            lease.term = self.cluster.facts.load().term;
+            self.info.note_server(lease.info.id);
+        }
+    }
+
+    /// In session mode, the session's own server may have died since its last request, and nobody is worse off.
+    fn drop_dead_server(&mut self) {
+        if !self.outlives_servers() {
+            return;
+        }
+        self.parked.retain(|(_, lease)| !lease.info.is_cut());
+        if self.lease.as_mut().is_some_and(|lease| lease.info.is_cut() || !lease.is_quiet()) {
+            self.lose_server();
+        }
     }
 
     fn parked_at(&self, node: NodeId) -> Option<usize> {
@@ -102,15 +123,17 @@ impl Session {
     }
 
     /// Waits in line; a client that hangs up leaves the line.
-    async fn wait_in_line(&mut self, pool: &Arc<Pool>, since: Moment) -> Result<Lease, SessionError> {
+    async fn wait_in_line(&mut self, pool: &Arc<Pool>, node: NodeId, since: Moment) -> Result<Lease, SessionError> {
         self.enter(ClientState::Waiting, since);
         self.info.begin_wait();
-        let served = self.wait_until_served(pool).await;
+        let served = self.wait_until_served(pool, node).await;
         // A server that came at the same moment goes back into the pool.
         if self.info.end_wait() { Err(SessionError::Canceled) } else { served }
     }
 
-    async fn wait_until_served(&mut self, pool: &Arc<Pool>) -> Result<Lease, SessionError> {
+    async fn wait_until_served(&mut self, pool: &Arc<Pool>, node: NodeId) -> Result<Lease, SessionError> {
+        let facts = Arc::clone(&self.cluster.facts);
+        let mut newer = std::pin::pin!(facts.changed());
         let told = std::cell::Cell::new(false);
         let mut line = std::pin::pin!(pool.checkout(self.worker.id, || told.set(true)));
         poll_fn(|cx| {
@@ -130,6 +153,12 @@ impl Session {
                 });
                 let _ = self.exchange.poll_flush(&mut self.client, cx);
             }
+            while newer.as_mut().poll(cx).is_ready() {
+                newer.set(facts.changed());
+            }
+            if self.has_moved(node) {
+                return Poll::Ready(Err(SessionError::Moved));
+            }
             match self.poll_client_gone(cx) {
                 Poll::Ready(error) => Poll::Ready(Err(error)),
                 Poll::Pending => Poll::Pending,
@@ -138,7 +167,14 @@ impl Session {
         .await
     }
 
-    fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<SessionError> {
+    /// Whoever waits for a server of the primary waits in vain when that is another, or held back.
+    fn has_moved(&self, node: NodeId) -> bool {
+        let facts = self.cluster.facts.load();
+        let careful = facts.heals || facts.hold.is_some();
+        careful && self.lease_role == Role::Primary && facts.open_primary() != Some(node)
+    }
+
+    pub(super) fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<SessionError> {
         self.info.register(cx.waker());
         if self.info.ordered() == super::Order::Kill {
             return Poll::Ready(Broken::Ordered(super::Order::Kill).into());
@@ -165,7 +201,8 @@ impl Session {
             }
             let pool = Arc::clone(lease.pool());
             self.lease = None;
-            self.lease = Some(self.wait_in_line(&pool, now).await?);
+            self.lease = Some(Box::pin(self.wait_in_line(&pool, self.lease_node, now)).await?);
+            self.announce_use();
         }
         Ok(())
     }
@@ -267,6 +304,12 @@ impl Session {
     pub(super) fn is_too_serializable(&self, error: &SessionError) -> bool {
         let refused = matches!(error, SessionError::Settings(RunError::Server { sqlstate, .. }) if sqlstate == "0A000");
         refused && self.lease_role != Role::Primary
+    }
+
+    /// Whether a node did not even answer, or was not ready to.
+    pub(super) fn is_out_of_reach(error: &SessionError) -> bool {
+        let SessionError::Checkout(CheckoutError::Connect { cause, .. }) = error else { return false };
+        cause.is_unreachable() || cause.is_not_ready()
     }
 
     /// Whether an attempt at a node failed in a way that another node may not.

@@ -293,7 +293,7 @@ impl Session {
     async fn tell_server(&mut self, sql: &str) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let mut aside = Vec::new();
-        let done = lease.ask_aside(sql, |_| (), |message| aside.extend_from_slice(message)).await;
+        let done = lease.ask_aside(sql, |_| (), |tag, message| keep_notification(&mut aside, tag, message)).await;
         self.pass_on(&aside);
         done.map_err(|error: RunError| {
             self.lease = None;
@@ -316,6 +316,26 @@ impl Session {
             Some(listening) if !self.is_in_transaction() => listening.poll_news(cx),
             _ => Poll::Pending,
         }
+    }
+
+    /// Whether the client is to hear of the request's own NOTIFY before it hears that it is over, as it does from a
+    /// server that listens.
+    pub(super) fn may_notify_itself(&self) -> bool {
+        self.listening.is_some() && self.transaction.wrote
+    }
+
+    /// Tells what was committed so far, and then that the transaction is over.
+    pub(super) async fn hear_own(&mut self) -> Result<(), SessionError> {
+        // What it listens to may have changed with the transaction.
+        if self.traces.is_some() {
+            self.settle().await?;
+        }
+        if let Some(listening) = &self.listening {
+            let _ = timeout(HUB_PATIENCE, listening.catches_up()).await;
+        }
+        self.deliver().await?;
+        self.exchange.say(|out| reply::ready_for_query(out, TxStatus::Idle));
+        Ok(())
     }
 
     /// Tells the client what was heard, or some of it: in between it may ask for something.
@@ -353,6 +373,13 @@ impl Session {
         }
         self.info.register(cx.waker());
         self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Err(SessionError::Ordered(order))))
+    }
+}
+
+/// Keeps a message that came with an answer of ours, if it is one that the client is to see.
+pub(super) fn keep_notification(kept: &mut Vec<u8>, tag: u8, message: &[u8]) {
+    if tag == b'A' {
+        kept.extend_from_slice(message);
     }
 }
 

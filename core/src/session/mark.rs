@@ -31,6 +31,8 @@ pub(super) struct Mark {
     pending: Option<Pending>,
     /// Where everything before that is; zero when there is nothing.
     position: Lsn,
+    /// In which term that is.
+    term: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +52,15 @@ pub(super) struct Sample {
     inserted: Option<Lsn>,
     /// Commits need not wait for the flush, by its configuration.
     async_commit: bool,
+    /// In which term.
+    term: u64,
 }
 
 impl Sample {
     /// The last one in these facts.
     pub fn of(facts: &Facts) -> Option<Self> {
         let NodeFacts { sampled_at: asked, received: flushed, inserted, async_commit, .. } = *facts.primary()?;
-        Some(Self { asked, flushed, inserted, async_commit })
+        Some(Self { asked, flushed, inserted, async_commit, term: facts.term })
     }
 
     /// The most that is in its log.
@@ -82,13 +86,33 @@ impl Mark {
     /// sample that was asked for after a moment.
     pub fn must_see(&mut self, sampled_after: impl FnOnce(Instant) -> Option<Sample>) -> MustSee {
         if let Some(Pending { since, unflushed }) = self.pending {
-            let Some(position) = sampled_after(since).and_then(|sample| sample.covers(unflushed)) else {
+            let sample = sampled_after(since);
+            let Some((position, term)) = sample.and_then(|sample| Some((sample.covers(unflushed)?, sample.term)))
+            else {
                 return MustSee::Unknown;
             };
             // What was inserted before may not be flushed even now, if nothing was written since.
-            *self = Self { pending: None, position: position.max(self.position) };
+            *self = Self { pending: None, position: position.max(self.position), term };
         }
         if self.position == Lsn::default() { MustSee::Nothing } else { MustSee::Position(self.position) }
+    }
+
+    /// Goes over to the present term. What the new primary does not have, no standby will; true if something that was
+    /// written is lost.
+    pub fn follow(&mut self, facts: &Facts) -> bool {
+        if self.term == facts.term {
+            return false;
+        }
+        // Without the fork nothing is said to be lost, and nobody waits for more than there is.
+        let fork = facts.end_of_term(self.term);
+        let end = match fork.or_else(|| Sample::of(facts)?.end()) {
+            Some(end) => end,
+            None if self.position == Lsn::default() => Lsn::default(),
+            None => return false,
+        };
+        let is_lost = fork.is_some() && self.position > end;
+        (self.position, self.term) = (self.position.min(end), facts.term);
+        is_lost
     }
 
     /// The same, with the one sample that these facts have.
@@ -130,7 +154,7 @@ mod tests {
             sampled_at: start + Duration::from_millis(after_ms),
             why: None,
         };
-        Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary] }
+        Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary], ..Facts::default() }
     }
 
     #[test]
@@ -172,5 +196,35 @@ mod tests {
 
         mark.wrote(start + Duration::from_millis(2), false);
         assert_eq!(mark.must_see_by(&sampled(start, 3, 30, 40)), MustSee::Position(Lsn(40)));
+    }
+
+    #[test]
+    fn what_a_failover_has_lost_is_told_once_and_not_waited_for() {
+        let start = Instant::now();
+        let fork = |term, at| crate::facts::Fork { term, at: Lsn(at), next_xid: 1 };
+        let in_term = |term, forks: &[_]| Facts { term, forks: forks.into(), ..sampled(start, 10, 90, 95) };
+        let at = |position| {
+            let mut mark = Mark::default();
+            mark.follow(&in_term(1, &[]));
+            mark.wrote(start, false);
+            mark.must_see_by(&Facts { term: 1, ..sampled(start, 5, position, position) });
+            mark
+        };
+        for (what, position, forks, lost, must_see) in [
+            ("before the fork", 80, vec![fork(2, 85)], false, 80),
+            ("beyond the fork", 100, vec![fork(2, 85)], true, 85),
+            ("beyond the fork of a later term", 80, vec![fork(2, 85), fork(3, 70)], true, 70),
+            ("the fork is not known", 100, vec![], false, 95),
+        ] {
+            let mut mark = at(position);
+            let facts = in_term(3, &forks);
+            assert_eq!(mark.follow(&facts), lost, "{what}");
+            assert_eq!(mark.must_see_by(&facts), MustSee::Position(Lsn(must_see)), "{what}");
+            assert!(!mark.follow(&facts), "{what}, told again");
+        }
+        let mut mark = at(100);
+        let nobody = Facts { primary: None, ..in_term(2, &[]) };
+        assert!(!mark.follow(&nobody));
+        assert_eq!(mark.must_see_by(&nobody), MustSee::Position(Lsn(100)), "until somebody is the primary");
     }
 }

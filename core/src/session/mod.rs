@@ -26,11 +26,14 @@ mod class;
 mod deallocate;
 mod lend;
 mod listen;
+mod lost;
+mod outcome;
 mod pin;
 mod recover;
 mod request;
 mod route;
 mod settle;
+mod wait;
 
 use std::{
     future::poll_fn,
@@ -52,14 +55,14 @@ use self::{
     mark::Mark,
     prepared::PreparedStatements,
     recover::Reset,
-    relay::{Broken, Exchange},
+    relay::{Broken, Care, Exchange},
     traces::{Causes, Executes, Traces},
     translate::Unnamed,
     unit::{Unit, first_unit},
 };
 use crate::{
     clock::Moment,
-    config::PoolMode,
+    config::{Config, PoolMode, UnacknowledgedCommit},
     facts::Role,
     generation::ClusterRuntime,
     id::NodeId,
@@ -67,7 +70,7 @@ use crate::{
     net::{buffer::Buffer, stream::Stream},
     plugin::input::SessionAttributes,
     pool::{Lease, PoolSet},
-    server::{poll_read, settings::Settings, sql_statements::SqlStatements},
+    server::{given_up, poll_read, settings::Settings, sql_statements::SqlStatements},
     wire::{
         frame,
         reply::{self, Severity, TxStatus},
@@ -112,6 +115,8 @@ struct OpenTransaction {
     rolls_back: bool,
     /// Of the request nobody knows what it does.
     unseen: bool,
+    /// The request ends the transaction, or prepares it.
+    ends: bool,
 }
 
 /// One client.
@@ -223,6 +228,8 @@ impl Session {
         if let Some(last) = session.set.shared.last_write() {
             session.mark.wrote(last.ended, last.unflushed);
         }
+        let config = Arc::clone(&session.worker.shared.generation.load().config);
+        session.exchange.doubts_unacknowledged = doubts_unacknowledged(&config);
         session.input.extend(&start.unread);
         session.classify();
         session
@@ -262,7 +269,7 @@ impl Session {
             Unit::Stray(n) => self.input.consume(n),
             Unit::Sync(n) if !self.is_in_transaction_at_server() => {
                 self.input.consume(n);
-                let status = if self.begun.is_some() { TxStatus::InTransaction } else { TxStatus::Idle };
+                let status = self.status();
                 self.exchange.say(|out| reply::ready_for_query(out, status));
             }
             unit => self.request(unit).await?,
@@ -326,7 +333,7 @@ impl Session {
                 return Poll::Ready(Event::Order(order));
             }
             if let Some(lease) = &mut self.lease
-                && lease.stream.poll_read_ready(cx).is_ready()
+                && (lease.stream.poll_read_ready(cx).is_ready() || lease.info.is_cut())
             {
                 return Poll::Ready(Event::Server);
             }
@@ -339,7 +346,10 @@ impl Session {
                 return Poll::Ready(Event::Heard);
             }
             self.info.register(cx.waker());
-            // One may have come just before.
+            // One may have come just before, or the server may have been cut.
+            if self.lease.as_ref().is_some_and(|lease| lease.info.is_cut()) {
+                return Poll::Ready(Event::Server);
+            }
             self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Event::Order(order)))
         })
         .await;
@@ -363,9 +373,9 @@ impl Session {
     fn due_order(&self) -> Option<Order> {
         match self.info.ordered() {
             Order::None => None,
-            Order::Leave if self.is_in_transaction() => None,
+            Order::Leave | Order::Switchover if self.is_in_transaction() => None,
             Order::Pin if self.is_in_transaction() => None,
-            order @ Order::Pin if !self.is_pinned() => {
+            order @ (Order::Pin | Order::Switchover) if !self.is_pinned() => {
                 self.info.obeyed(order);
                 None
             }
@@ -380,14 +390,25 @@ impl Session {
 
     /// Passes on what a server says unasked: notifications, notices, or why it goes away.
     async fn hear_server(&mut self) -> Result<(), SessionError> {
+        let outlives = self.outlives_servers();
         let Some(lease) = &mut self.lease else { return Ok(()) };
-        self.exchange.begin(false);
-        let heard = poll_fn(|cx| self.exchange.poll_unasked(&mut self.client, lease, cx)).await;
-        if let Err(broken) = heard {
-            self.lease = None;
-            return Err(broken.into());
+        self.exchange.begin(Care::Once);
+        self.exchange.keeps_farewells = outlives;
+        let heard = match lease.info.is_cut() {
+            true => Err(Broken::Server { untouched: true, cause: given_up() }),
+            false => poll_fn(|cx| self.exchange.poll_unasked(&mut self.client, lease, cx)).await,
+        };
+        match heard {
+            Ok(()) => Ok(()),
+            Err(broken) if self.outlives(&broken) => {
+                self.lose_idle_server();
+                Ok(())
+            }
+            Err(broken) => {
+                self.lease = None;
+                Err(broken.into())
+            }
         }
-        Ok(())
     }
 
     /// As the client sees it; the server may not know of it yet.
@@ -407,7 +428,9 @@ impl Session {
 
     /// Says why the session ends, if the client is there to hear it.
     async fn fail(&mut self, error: &SessionError) {
-        if error.reaches_client() && !self.exchange.is_mid_message() {
+        // A server that ends its session says why, and that is enough.
+        let is_told = self.exchange.told_fatal && matches!(error, SessionError::Broken(Broken::Server { .. }));
+        if error.reaches_client() && !is_told && !self.exchange.is_mid_message() {
             self.exchange.drop_unscanned();
             self.exchange.say(|out| reply::error(out, Severity::Fatal, error.sqlstate(), &error.told(), "", ""));
             let patience = Duration::from_secs(1);
@@ -447,6 +470,11 @@ impl Session {
     fn enter(&self, state: ClientState, now: Moment) {
         self.info.enter(state, now);
     }
+}
+
+/// Whether clients are told that a commit may be lost which its standbys did not acknowledge.
+fn doubts_unacknowledged(config: &Config) -> bool {
+    config.unacknowledged_commit == UnacknowledgedCommit::Error
 }
 
 /// Whether transactions are SERIALIZABLE by these settings.

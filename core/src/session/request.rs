@@ -4,9 +4,11 @@ use tokio::time::Instant;
 
 use super::{
     OpenTransaction, Session,
+    begin::Fate,
     error::SessionError,
     info::ClientState,
-    relay::{Answer, Broken, Counts, Discarded, Flow, Refused},
+    lost::{Before, Next},
+    relay::{Broken, Care, Counts, Discarded, Flow, Refused},
     traces::Causes,
     translate::takes_any_result,
     unit::{Unit, messages},
@@ -25,6 +27,17 @@ use crate::{
 
 /// Most nodes that one request is tried at.
 const ATTEMPTS_MAX: usize = 4;
+
+/// What is done instead of failing with a node's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instead {
+    /// Another node is tried.
+    Elsewhere,
+    /// The way is found anew.
+    Here,
+    /// The same, when more is known of the primary.
+    Later,
+}
 
 /// A request that has been cut from the client's bytes.
 #[derive(Clone, Copy, Debug)]
@@ -65,12 +78,16 @@ impl Session {
         match self.attempt(&request, now).await {
             Ok(()) => {
                 self.account(now);
+                if std::mem::take(&mut self.exchange.kept_ready) {
+                    Box::pin(self.hear_own()).await?;
+                }
                 Ok(())
             }
             Err(error) if error.is_survivable() && request.is_whole() => {
                 self.survive(&request, &error);
                 Ok(())
             }
+            Err(error) if error.outlives_open_requests() => Box::pin(self.survive_open(request, error)).await,
             Err(error) => Err(error),
         }
     }
@@ -93,50 +110,70 @@ impl Session {
 
     /// Tries nodes until one has served the request.
     async fn attempt(&mut self, request: &Request, now: Moment) -> Result<(), SessionError> {
-        let mut avoid = None;
-        for left in (0..ATTEMPTS_MAX).rev() {
-            if self.is_in_transaction_at_server() {
+        let (mut avoid, mut left, mut since) = (None, ATTEMPTS_MAX, now);
+        while left > 0 {
+            left -= 1;
+            self.transaction.ends = false;
+            let in_transaction = self.is_in_transaction_at_server();
+            if in_transaction {
                 self.continue_transaction(request).await?;
                 self.listen_ahead().await?;
             } else if self.is_pinned() && self.lease.is_some() {
                 self.consider(request)?;
                 self.listen_ahead().await?;
+                self.announce_use();
+                if !self.may_begin() {
+                    Box::pin(self.wait_for_own_server(since)).await?;
+                }
                 self.bring_up_to_date().await?;
-            } else if self.begun.as_ref().is_some_and(|begun| begun.failed) {
-                return Err(SessionError::Aborted);
+            } else if self.begun.as_ref().is_some_and(|begun| begun.fate != Fate::Open) {
+                return self.go_on_failed(request);
             } else {
-                let node = self.route(request, avoid).await?;
+                let node = self.route(request, avoid, since).await?;
                 self.listen_ahead().await?;
-                if let Err(error) = self.lend(node, now).await {
-                    if left > 0 && self.is_too_serializable(&error) {
-                        self.serializable = true;
-                        self.release(now);
-                        avoid = Some(node);
-                        continue;
-                    }
-                    if Self::is_node_trouble(&error) {
-                        self.cluster.reports.send(Report::ConnectFailed(node));
-                        if left > 0 && self.lease_role != Role::Primary {
-                            avoid = Some(node);
-                            continue;
+                let lent = self.lend(node, since).await;
+                if lent.is_ok() && !self.may_begin() {
+                    // It was until just now; the way there is found anew, or waited for.
+                    self.release(now);
+                    left += 1;
+                    continue;
+                }
+                if let Err(error) = lent {
+                    match self.other_than(node, error, left)? {
+                        Instead::Elsewhere => avoid = Some(node),
+                        Instead::Here => {}
+                        Instead::Later => {
+                            Box::pin(self.wait_for_news(since)).await?;
+                            left += 1;
                         }
                     }
-                    return Err(error);
+                    continue;
                 }
             }
             let node = self.lease_node;
-            let begins = self.begun.is_some();
             let relisted = self.relist();
-            self.begin_at_server();
+            let begun = self.begin_at_server();
             self.own_sequences();
             self.expect_resets(request);
-            let again = !begins && !relisted && left > 0;
+            self.exchange.keeps_ready = self.may_notify_itself();
+            self.exchange.keeps_farewells = self.outlives_servers();
+            if in_transaction && self.exchange.keeps_farewells {
+                self.ask_xid();
+            }
+            let again = begun.is_none() && !relisted && left > 0;
             self.exchange.absorbs_stale_plans = again && self.may_be_stale(request);
-            let hold = again && (self.exchange.absorbs_stale_plans || self.is_repeatable_here(request));
-            match self.carry(request, hold).await {
+            let care = self.care(request, again, in_transaction);
+            match self.carry(request, care).await {
                 Ok(None) => return Ok(()),
                 Ok(Some(refused)) => self.learn(request, refused, node),
-                Err(Broken::Server { untouched: true, .. }) if left > 0 && self.is_repeatable_here(request) => {
+                Err(broken) if self.outlives(&broken) => {
+                    let before = Before { in_transaction, begun, repeatable: !relisted && left > 0, since };
+                    if Box::pin(self.after_loss(request, before)).await? == Next::Told {
+                        return Ok(());
+                    }
+                    since = Moment::now();
+                }
+                Err(Broken::Server { untouched: true, .. }) if left > 0 && care == Care::IfRefused => {
                     self.cluster.reports.send(Report::ConnectionLost(node));
                     self.exchange.forget_answer();
                     self.lease = None;
@@ -147,7 +184,47 @@ impl Session {
             self.set.stats.shard(self.worker.id).rerouted.add(1);
             avoid = Some(node);
         }
-        Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() })
+        Err(self.no_primary())
+    }
+
+    /// What to do instead of failing with an error of a node that was to lend a server.
+    fn other_than(&mut self, node: NodeId, error: SessionError, left: usize) -> Result<Instead, SessionError> {
+        if matches!(error, SessionError::Moved) {
+            return Ok(Instead::Here);
+        }
+        if left > 0 && self.is_too_serializable(&error) {
+            self.serializable = true;
+            self.release(Moment::now());
+            return Ok(Instead::Elsewhere);
+        }
+        let at_primary = self.lease_role == Role::Primary;
+        if Self::is_node_trouble(&error) {
+            self.cluster.reports.send(Report::ConnectFailed(node));
+            if left > 0 && !at_primary {
+                return Ok(Instead::Elsewhere);
+            }
+            if at_primary && Self::is_out_of_reach(&error) && self.cluster.facts.load().heals {
+                return Ok(Instead::Later);
+            }
+        }
+        if self.lost_before_request(&error) {
+            self.lose_server();
+            return Ok(if at_primary { Instead::Later } else { Instead::Elsewhere });
+        }
+        Err(error)
+    }
+
+    /// What becomes of the request if its server fails it.
+    fn care(&self, request: &Request, again: bool, in_transaction: bool) -> Care {
+        let is_alone = !in_transaction || self.transaction.ends;
+        if again && self.is_repeatable_here(request) {
+            Care::IfRefused
+        } else if self.exchange.absorbs_stale_plans || (self.exchange.keeps_farewells && request.is_whole() && is_alone)
+        {
+            Care::IfLost
+        } else {
+            Care::Once
+        }
     }
 
     /// A request of prepared statements, outside a transaction. When PostgreSQL refuses the first of them
@@ -221,7 +298,7 @@ impl Session {
     }
 
     /// The batch will be made again, so the names that it gave do not count.
-    fn forget_names(&mut self, request: &Request) {
+    pub(super) fn forget_names(&mut self, request: &Request) {
         let names: Vec<Box<[u8]>> = messages(&self.input.filled()[..request.len])
             .filter(|(tag, ..)| *tag == b'P')
             .filter_map(|(_, body, _)| Some(Parse::read(body)?.name.into()))
@@ -261,38 +338,43 @@ impl Session {
         }
     }
 
+    /// The same when the client has not said all of its request.
+    async fn survive_open(&mut self, request: Request, error: SessionError) -> Result<(), SessionError> {
+        self.exchange.begin(Care::Once);
+        self.exchange.flow = request.flow;
+        self.exchange.client_rest = request.rest;
+        self.exchange.simple = self.input.filled().first() == Some(&b'Q');
+        self.exchange.kept = request.len;
+        self.fail_begun();
+        let told = self.tell(&request, &error).await;
+        self.exchange.abandon();
+        told?;
+        self.enter_after_request(Moment::now());
+        Ok(())
+    }
+
+    /// A transaction that no server knows of fails with its statement.
+    fn fail_begun(&mut self) {
+        if let (None, Some(begun)) = (&self.lease, &mut self.begun) {
+            begun.fate = Fate::Failed;
+        }
+    }
+
     /// Tells the client of an error that ends its request but not its session.
     fn survive(&mut self, request: &Request, error: &SessionError) {
         self.input.consume(request.len);
         self.set.stats.shard(self.worker.id).errors.add(1);
-        let status = match &self.lease {
-            Some(lease) => lease.status,
-            None => match &mut self.begun {
-                Some(begun) => {
-                    begun.failed = true;
-                    TxStatus::Failed
-                }
-                None => TxStatus::Idle,
-            },
-        };
-        let (detail, hint) = match error {
-            SessionError::Refused(refusal) => {
-                (refusal.detail.as_deref().unwrap_or_default(), refusal.hint.as_deref().unwrap_or_default())
-            }
-            _ => ("", ""),
+        self.fail_begun();
+        let status = self.status();
+        let detail = match error {
+            SessionError::Refused(refusal) => refusal.detail.as_deref().unwrap_or_default(),
+            _ => "",
         };
         self.exchange.say(|out| {
-            reply::error(out, Severity::Error, error.sqlstate(), &error.told(), detail, hint);
+            reply::error(out, Severity::Error, error.sqlstate(), &error.told(), detail, error.hint());
             reply::ready_for_query(out, status);
         });
-        let now = Moment::now();
-        if self.is_in_transaction() {
-            self.enter(ClientState::IdleInTransaction, now);
-        } else {
-            self.end_transaction(now);
-            self.release(now);
-            self.enter(ClientState::Idle, now);
-        }
+        self.enter_after_request(Moment::now());
     }
 
     /// The request has been served: counts it, and lets go of the server if the transaction is over.
@@ -319,6 +401,9 @@ impl Session {
             self.traces.get_or_insert_default().all_settings = true;
         }
         let shard = self.set.stats.shard(self.worker.id);
+        if self.exchange.unacknowledged {
+            shard.unacknowledged.add(1);
+        }
         shard.queries.add(1);
         shard.sent.add(self.exchange.received);
         let counts = self.exchange.counts;
@@ -373,20 +458,7 @@ impl Session {
 
     /// Forgets what never came to be, and what the client has just discarded.
     fn after_discard(&mut self) {
-        // The last first: a name may have been closed and given anew.
-        for answer in self.exchange.answers.drain(..).rev() {
-            match answer {
-                Answer::Parse { name: Some(name), .. } | Answer::CloseAsParse { name } => self.prepared.remove(&name),
-                Answer::Unnamed => {
-                    self.unnamed.id = 0;
-                    if let Some(lease) = &mut self.lease {
-                        lease.unnamed = crate::server::UNNAMED_UNKNOWN;
-                    }
-                }
-                Answer::Close { name, prepared } => self.prepared.put_back(name, prepared),
-                _ => {}
-            }
-        }
+        self.undo_names();
         match self.exchange.discarded {
             Discarded::Nothing => {}
             Discarded::Statements => self.prepared.clear(),

@@ -5,9 +5,10 @@ use std::{rc::Rc, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Session, WAIT_FOR_NODE_MAX,
+    Session,
     ask::Stamps,
     choose::Chooser,
+    doubts_unacknowledged,
     error::SessionError,
     keys::KeyReader,
     plans::PlanKey,
@@ -17,6 +18,7 @@ use super::{
     unit::messages,
 };
 use crate::{
+    clock::Moment,
     facts::Facts,
     id::NodeId,
     plugin::{
@@ -31,19 +33,26 @@ use crate::{
     },
     wire::{
         frontend::{Bind, Named, Parse, call_values, query_text},
-        reply::TxStatus,
+        reply::{self, Severity, TxStatus},
+        sqlstate::SqlState,
     },
 };
 
 impl Session {
     /// The node that the request goes to.
-    pub(super) async fn route(&mut self, request: &Request, avoid: Option<NodeId>) -> Result<NodeId, SessionError> {
+    pub(super) async fn route(
+        &mut self,
+        request: &Request,
+        avoid: Option<NodeId>,
+        since: Moment,
+    ) -> Result<NodeId, SessionError> {
         self.follow_generation();
         if self.cluster.router.is_null() {
             self.note_request(request)?;
-            return self.primary().await;
+            return self.primary(since).await;
         }
         let facts = self.cluster.facts.load();
+        self.follow_term(&facts);
         let plan = match self.begun_plan(&facts) {
             Some(plan) => {
                 self.consider(request)?;
@@ -58,44 +67,40 @@ impl Session {
             return Err(SessionError::Refused(refusal.clone()));
         }
         if self.must_relist() {
-            return self.primary().await;
+            drop(facts);
+            return self.primary(since).await;
         }
-        if let Some(node) = self.held_node(avoid) {
+        if let Some(node) = self.held_node(avoid)
+            && may_go_to(&facts, node)
+        {
             return Ok(node);
         }
         let chooser = self.chooser(&facts, avoid);
         let chosen = if chooser.waits_for_replay(&plan).is_none() {
-            chooser.choose(&plan)
+            chooser.choose(&plan).filter(|node| may_go_to(&facts, *node))
         } else {
             drop(facts);
             let facts = self.wait_for_replay(&plan, avoid).await;
-            self.chooser(&facts, avoid).choose(&plan)
+            self.chooser(&facts, avoid).choose(&plan).filter(|node| may_go_to(&facts, *node))
         };
         let node = match chosen {
             Some(node) => node,
-            None => self.primary().await?,
+            None => self.primary(since).await?,
         };
         self.hold(&plan, node);
         Ok(node)
     }
 
-    /// The node that takes writes; while none is known, waits for one.
-    async fn primary(&self) -> Result<NodeId, SessionError> {
-        let deadline = Instant::now() + WAIT_FOR_NODE_MAX;
-        loop {
-            let newer = self.cluster.facts.changed();
-            let found = {
-                let facts = self.cluster.facts.load();
-                // A cluster of one node has its primary even when nobody may ask it.
-                facts.primary.or((facts.nodes.len() == 1).then_some(NodeId(0)))
-            };
-            if let Some(primary) = found {
-                return Ok(primary);
-            }
-            if timeout_at(deadline, newer).await.is_err() {
-                return Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() });
-            }
+    /// Goes over to the present term. The client is told if what it wrote is lost, before it reads that it is.
+    fn follow_term(&mut self, facts: &Facts) {
+        if !self.mark.follow(facts) {
+            return;
         }
+        self.set.stats.shard(self.worker.id).lost_writes.add(1);
+        self.exchange.say(|out| {
+            let told = "a failover has lost what this session wrote last";
+            reply::notice(out, Severity::Warning, SqlState::WARNING, told, "", "");
+        });
     }
 
     fn chooser<'a>(&'a mut self, facts: &'a Facts, avoid: Option<NodeId>) -> Chooser<'a> {
@@ -275,7 +280,11 @@ impl Session {
             _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
         }
         transaction.changed_catalog |= traits.changes_catalog;
-        transaction.sets_commit |= shape.facts.effects.iter().any(|effect| effect.sets_locally(SYNCHRONOUS_COMMIT));
+        for effect in &shape.facts.effects {
+            transaction.sets_commit |= effect.sets_locally(SYNCHRONOUS_COMMIT);
+            transaction.ends |=
+                matches!(effect, Effect::Commit { .. } | Effect::Rollback { .. } | Effect::PrepareTransaction);
+        }
         transaction.moves_sequence |= may_move_sequence(&shape.facts);
     }
 
@@ -412,8 +421,14 @@ impl Session {
         self.keys = self.worker.shared.keys.of(&self.cluster.name);
         self.stamps = Stamps::Unknown;
         self.held = None;
+        self.exchange.doubts_unacknowledged = doubts_unacknowledged(&generation.config);
         self.classify();
     }
+}
+
+/// Whether a request may go to a node that was chosen for it. To the primary it goes while nobody is held back from it.
+fn may_go_to(facts: &Facts, node: NodeId) -> bool {
+    facts.hold.is_none() || facts.primary != Some(node)
 }
 
 /// Whether a Close is of a statement that the client did not prepare by the protocol.

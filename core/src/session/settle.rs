@@ -8,6 +8,7 @@ use std::fmt::Write;
 use super::{
     Session,
     error::SessionError,
+    listen::keep_notification,
     traces::{Causes, Traces},
 };
 use crate::{
@@ -49,7 +50,7 @@ impl Session {
                         malformed = Some(error);
                     }
                 };
-                lease.ask_aside(&question, read, |message| aside.extend_from_slice(message)).await
+                lease.ask_aside(&question, read, |tag, message| keep_notification(&mut aside, tag, message)).await
             }
         };
         self.pass_on(&aside);
@@ -67,6 +68,11 @@ impl Session {
                 self.keep_server(Causes::SETTINGS, Causes::NONE);
                 traces.carry_over();
                 self.traces = Some(traces);
+            }
+            (Err(_), _) if traces.is_a_guess() && self.outlives_servers() => {
+                self.lose_server();
+                self.listen_to_no_more(&traces);
+                return Ok(());
             }
             (Err(error), _) => {
                 self.lease = None;

@@ -140,10 +140,23 @@ async fn learn_welcome(
             }
         };
         let sql = lease.settings.sql_towards(&wanted);
-        let tried = if sql.is_empty() { Ok(()) } else { lease.run(&sql).await };
+        let mut notices = Vec::new();
+        let tried = if sql.is_empty() {
+            Ok(())
+        } else {
+            let keep = |tag, message: &[u8]| {
+                if tag == b'N' && notices.len() + message.len() <= NOTICES_MAX_BYTES {
+                    notices.extend_from_slice(message);
+                }
+            };
+            lease.ask_aside(&sql, |_| (), keep).await
+        };
         return match tried {
             Ok(()) => {
-                let welcome = canonical(&lease.settings, &lease.reported, &wanted);
+                let mut welcome = canonical(&lease.settings, &lease.reported, &wanted);
+                if !notices.is_empty() {
+                    welcome.parameters = [&notices, &*welcome.parameters].concat().into();
+                }
                 lease.settings = welcome.settings.clone();
                 lease.give_back(Moment::now());
                 set.shared.remember(wanted, welcome.clone());
@@ -208,6 +221,9 @@ fn canonical(on_server: &Settings, reported: &[(String, String)], wanted: &Setti
     }
     Welcome { settings, parameters: parameter_messages(&parameters).into() }
 }
+
+/// Most of what a server says about settings at login that clients with the same ones are told too.
+const NOTICES_MAX_BYTES: usize = 4_096;
 
 /// Longest application_name: PostgreSQL cuts what is longer (NAMEDATALEN - 1).
 const APPLICATION_NAME_MAX_BYTES: usize = 63;

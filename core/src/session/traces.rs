@@ -200,6 +200,11 @@ impl Traces {
         true
     }
 
+    /// Nothing says what may have been left: nobody could look into what was done.
+    pub fn is_a_guess(&self) -> bool {
+        self.names.is_empty() && self.listens.is_empty() && (self.unseen || self.suspects.is_none())
+    }
+
     /// Anything may have happened.
     pub fn note_everything(&mut self) {
         self.all_settings = true;

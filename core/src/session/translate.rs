@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{
     prepared::{Prepared, PreparedStatements},
-    relay::{Answer, Exchange},
+    relay::{Answer, Exchange, Flow},
     unit::messages,
 };
 use crate::{
@@ -55,6 +55,10 @@ impl Translator<'_> {
         let mut run = 0;
         let mut at = 0;
         for (tag, body, whole) in messages(bytes) {
+            if matches!(tag, b'Q' | b'F') && self.exchange.flow == Flow::Batch && !self.exchange.failed {
+                self.mark_end_of_batch(&bytes[run..at]);
+                run = at;
+            }
             let replaced = match tag {
                 b'P' => self.parse(body, whole, &bytes[run..at]),
                 b'B' => self.bind(body, &bytes[run..at], bytes),
@@ -75,7 +79,15 @@ impl Translator<'_> {
         }
         let rest = &bytes[run..at];
         let sent = if self.exchange.to_server.is_empty() { self.server.stream.write_at_once(rest) } else { 0 };
+        self.exchange.sent |= sent > 0;
         self.exchange.to_server.extend(&rest[sent..]);
+    }
+
+    /// A Query ends an open batch, unless an earlier message has failed: then it is ignored, as is everything up
+    /// to a Sync. The answer to a message of ours in front of it tells which.
+    fn mark_end_of_batch(&mut self, before: &[u8]) {
+        self.exchange.answers.push_back(Answer::EndOfBatch);
+        self.put(before, |out| put_named(out, b'C', NOBODY));
     }
 
     /// Appends messages of ours behind those of the client's that came before.

@@ -35,6 +35,8 @@ pub enum Volatility {
     Volatile,
     /// The same, and to its session.
     Session,
+    /// The same, and it may keep what nobody can look at in the process that runs it.
+    Process,
 }
 
 impl Volatility {
@@ -44,6 +46,7 @@ impl Volatility {
             'i' => Self::Immutable,
             's' => Self::Stable,
             'w' => Self::Session,
+            'x' => Self::Process,
             _ => Self::Volatile,
         }
     }
@@ -84,8 +87,10 @@ pub enum Knowledge {
 pub struct Catalog {
     version: u64,
     loaded: bool,
-    /// A trigger may change its session.
-    triggers_change_session: bool,
+    /// What the worst of those triggers does that change their session, if one does.
+    triggers: Option<Volatility>,
+    /// A default, a check or a function asks what a sequence answered before.
+    recalls_sequences: bool,
     /// By name, then by schema: the most volatile overload.
     functions: HashMap<Box<str>, BTreeMap<Box<str>, Volatility>>,
     /// By name, then by schema.
@@ -107,7 +112,10 @@ impl Catalog {
         let mut catalog = Self { loaded: true, ..Self::default() };
         for (schema, name, code) in functions {
             if schema.as_ref().is_empty() {
-                catalog.triggers_change_session = true;
+                match name.as_ref() {
+                    "sequence" => catalog.recalls_sequences = true,
+                    _ => catalog.triggers = Some(Volatility::from_code(code)).max(catalog.triggers),
+                }
                 continue;
             }
             raise(&mut catalog.functions, schema.as_ref(), name.as_ref(), Volatility::from_code(code));
@@ -134,7 +142,7 @@ impl Catalog {
             .max();
         match worst {
             _ if builtin::needs_primary(name) => Knowledge::MayWrite,
-            Some(Volatility::Volatile | Volatility::Session) => Knowledge::MayWrite,
+            Some(Volatility::Volatile | Volatility::Session | Volatility::Process) => Knowledge::MayWrite,
             Some(_) => Knowledge::Reads,
             None if !self.loaded && builtin::reads(schema, name) => Knowledge::Reads,
             None => Knowledge::Unknown,
@@ -146,7 +154,7 @@ impl Catalog {
         let mut overloads = self.functions.get(name).into_iter().flatten();
         match self.functions.contains_key(name) {
             true => overloads.any(|(home, volatility)| {
-                *volatility == Volatility::Session && schema.is_none_or(|schema| **home == *schema)
+                *volatility >= Volatility::Session && schema.is_none_or(|schema| **home == *schema)
             }),
             // It is new, or this is the empty catalog.
             false => !builtin::is_ours(schema, name),
@@ -155,7 +163,25 @@ impl Catalog {
 
     /// Whether a trigger may change its session, of whichever table; nobody knows before the catalog is read.
     pub fn triggers_change_session(&self) -> bool {
-        self.triggers_change_session || !self.loaded
+        self.triggers.is_some() || !self.loaded
+    }
+
+    /// Whether a trigger may keep something in the process that runs it.
+    pub fn triggers_keep_state(&self) -> bool {
+        self.triggers == Some(Volatility::Process)
+    }
+
+    /// Whether a function, named with or without a schema, may keep something in the process that runs it.
+    pub fn may_keep_state(&self, schema: Option<&str>, name: &str) -> bool {
+        let mut overloads = self.functions.get(name).into_iter().flatten();
+        overloads.any(|(home, volatility)| {
+            *volatility == Volatility::Process && schema.is_none_or(|schema| **home == *schema)
+        })
+    }
+
+    /// Whether something that no statement names asks what a sequence answered before.
+    pub fn recalls_sequences(&self) -> bool {
+        self.recalls_sequences
     }
 
     /// Why a relation, named with or without a schema, needs care; none when it does not.
@@ -167,7 +193,7 @@ impl Catalog {
     fn content_hash(&self) -> u64 {
         let mut lines: Vec<_> = lines_of(&self.functions, 'f').chain(lines_of(&self.relations, 'r')).collect();
         lines.sort_unstable();
-        lines.extend(self.triggers_change_session.then(|| "t\n".to_owned()));
+        lines.push(format!("{:?} {}\n", self.triggers, self.recalls_sequences));
         // Zero is the empty catalog's.
         normal::fnv1a(lines.concat().as_bytes()).max(1)
     }

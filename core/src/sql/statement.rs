@@ -63,6 +63,10 @@ impl<'a> Reader<'a> {
         self.traits.catalog_only = !self.tables.is_empty() && self.tables.iter().all(is_system);
         if self.may_fire_triggers() && self.catalog.triggers_change_session() {
             self.effects.push(Effect::Unknown);
+            self.effects.extend(self.catalog.triggers_keep_state().then_some(Effect::Other));
+        }
+        if self.may_fire_triggers() && self.catalog.recalls_sequences() {
+            self.effects.push(Effect::RecallSequence);
         }
         StatementFacts {
             fingerprint: normal::fingerprint(&scanned.normalized),
@@ -350,7 +354,9 @@ impl<'a> Reader<'a> {
                 self.session_use(&function.name);
                 self.traits.primary_only_relation |= builtin::is_of_node(&function.name);
             }
-            if writes && self.catalog.may_change_session(schema, &function.name) {
+            if writes && self.catalog.may_keep_state(schema, &function.name) {
+                self.affect(Effect::Other);
+            } else if writes && self.catalog.may_change_session(schema, &function.name) {
                 self.effects.push(Effect::Unknown);
             }
         }

@@ -36,6 +36,18 @@ pub struct Shard {
     pub rerouted: Counter,
     /// ErrorResponses of our own.
     pub errors: Counter,
+    /// Requests that waited for a primary.
+    pub held: Counter,
+    /// Requests that were made again because their server was lost.
+    pub retried: Counter,
+    /// Clients that were told of a lost server.
+    pub losses: Counter,
+    /// COMMITs on their way to a lost server of which it is known what became of them.
+    pub resolved: Counter,
+    /// Commits whose wait for synchronous standbys was cancelled.
+    pub unacknowledged: Counter,
+    /// Sessions whose last write a failover has lost.
+    pub lost_writes: Counter,
     /// Sessions that came to keep their server, by cause, in the order of `Causes::WORDS`.
     pub pins: [Counter; PIN_CAUSES],
     /// Time in transactions.
@@ -44,6 +56,8 @@ pub struct Shard {
     pub query_time: Histogram,
     /// Time in line for a server.
     pub wait_time: Histogram,
+    /// Time without a primary.
+    pub hold_time: Histogram,
 }
 
 /// The sum of all shards.
@@ -62,10 +76,17 @@ pub struct Totals {
     pub standby_queries: u64,
     pub rerouted: u64,
     pub errors: u64,
+    pub held: u64,
+    pub retried: u64,
+    pub losses: u64,
+    pub resolved: u64,
+    pub unacknowledged: u64,
+    pub lost_writes: u64,
     pub pins: [u64; PIN_CAUSES],
     pub transaction_time: Snapshot,
     pub query_time: Snapshot,
     pub wait_time: Snapshot,
+    pub hold_time: Snapshot,
 }
 
 /// Counters of one (database, user).
@@ -111,12 +132,19 @@ impl Totals {
         self.standby_queries += other.standby_queries;
         self.rerouted += other.rerouted;
         self.errors += other.errors;
+        self.held += other.held;
+        self.retried += other.retried;
+        self.losses += other.losses;
+        self.resolved += other.resolved;
+        self.unacknowledged += other.unacknowledged;
+        self.lost_writes += other.lost_writes;
         for (sum, more) in self.pins.iter_mut().zip(other.pins) {
             *sum += more;
         }
         self.transaction_time.merge(&other.transaction_time);
         self.query_time.merge(&other.query_time);
         self.wait_time.merge(&other.wait_time);
+        self.hold_time.merge(&other.hold_time);
     }
 
     fn add(&mut self, shard: &Shard) {
@@ -132,11 +160,18 @@ impl Totals {
         self.standby_queries += shard.standby_queries.get();
         self.rerouted += shard.rerouted.get();
         self.errors += shard.errors.get();
+        self.held += shard.held.get();
+        self.retried += shard.retried.get();
+        self.losses += shard.losses.get();
+        self.resolved += shard.resolved.get();
+        self.unacknowledged += shard.unacknowledged.get();
+        self.lost_writes += shard.lost_writes.get();
         for (sum, more) in self.pins.iter_mut().zip(&shard.pins) {
             *sum += more.get();
         }
         shard.transaction_time.add_to(&mut self.transaction_time);
         shard.query_time.add_to(&mut self.query_time);
         shard.wait_time.add_to(&mut self.wait_time);
+        shard.hold_time.add_to(&mut self.hold_time);
     }
 }

@@ -2,7 +2,7 @@
 //! standby, everything else goes to the primary.
 
 use howdah_plugin::{
-    Plan, Requirements, Router, Session, SessionAttributes, Statement, export_router,
+    Plan, Policy, Requirements, Router, Session, SessionAttributes, Statement, export_router,
     settings::{Millis, matches},
 };
 use serde::Deserialize;
@@ -37,7 +37,7 @@ pub struct ReportsApart {
     settings: Settings,
 }
 
-impl Router for ReportsApart {
+impl Policy for ReportsApart {
     type Settings = Settings;
     const NAME: &'static str = "reports-apart";
     const SUMMARY: &'static str = "reports read from nodes of their own";
@@ -49,7 +49,9 @@ impl Router for ReportsApart {
         }
         Ok(Self { settings })
     }
+}
 
+impl Router for ReportsApart {
     /// The less a policy sees, the more requests share a plan. This one looks at one thing only.
     fn setup(&self) -> Requirements {
         Requirements { session: SessionAttributes::APPLICATION, ..Requirements::default() }

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 
 use howdah_plugin::{
-    NodeId, ParameterValue, Plan, Requirements, Router, Session, Statement, StatementAttributes, StatementTraits,
-    Topology, export_router, settings::Millis,
+    NodeId, ParameterValue, Plan, Policy, Requirements, Router, Session, Statement, StatementAttributes,
+    StatementTraits, Topology, export_router, settings::Millis,
 };
 use serde::Deserialize;
 
@@ -49,7 +49,7 @@ pub struct ByValue {
     nodes: HashMap<String, NodeId>,
 }
 
-impl Router for ByValue {
+impl Policy for ByValue {
     type Settings = Settings;
     const NAME: &'static str = "by-value";
     const SUMMARY: &'static str = "routes by a value that is in no shape";
@@ -57,7 +57,9 @@ impl Router for ByValue {
     fn configure(settings: Settings) -> Result<Self, String> {
         Ok(Self { settings, nodes: HashMap::new() })
     }
+}
 
+impl Router for ByValue {
     fn setup(&self) -> Requirements {
         let mut needs = Requirements::default();
         match self.settings.see {

@@ -4,8 +4,8 @@
 //! test that every policy has to pass when it is loaded.
 
 use howdah_plugin::{
-    Admission, Plan, Requirements, Router, Session, SessionAttributes, Statement, StatementAttributes, Topology,
-    export_router, log, metrics, state,
+    Admission, Plan, Policy, Requirements, Router, Session, SessionAttributes, Statement, StatementAttributes,
+    Topology, export_router, log, metrics, state,
 };
 use serde::Deserialize;
 
@@ -59,7 +59,7 @@ use Misbehaviour as Do;
 #[derive(Debug)]
 pub struct Chaos(Settings);
 
-impl Router for Chaos {
+impl Policy for Chaos {
     type Settings = Settings;
     const NAME: &'static str = "chaos";
     const SUMMARY: &'static str = "misbehaves";
@@ -70,7 +70,9 @@ impl Router for Chaos {
         }
         Ok(Self(settings))
     }
+}
 
+impl Router for Chaos {
     fn setup(&self) -> Requirements {
         assert!(self.0.misbehave != Do::TrapInSetup, "told to trap in setup");
         let probe = howdah_plugin::Probe {

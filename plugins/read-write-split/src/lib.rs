@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use howdah_plugin::{
-    NodeId, Plan, Requirements, Router, Session, SessionAttributes, Statement, StatementAttributes, Topology,
+    NodeId, Plan, Policy, Requirements, Router, Session, SessionAttributes, Statement, StatementAttributes, Topology,
     export_router, log,
 };
 
@@ -24,7 +24,7 @@ pub struct ReadWriteSplit {
     pub nodes: BTreeMap<String, NodeId>,
 }
 
-impl Router for ReadWriteSplit {
+impl Policy for ReadWriteSplit {
     type Settings = Settings;
     const NAME: &'static str = "read-write-split";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
@@ -34,7 +34,9 @@ impl Router for ReadWriteSplit {
         settings.check()?;
         Ok(Self { settings, nodes: BTreeMap::new() })
     }
+}
 
+impl Router for ReadWriteSplit {
     /// Asks only for what the settings make use of, so that as many requests as can be share a plan.
     fn setup(&self) -> Requirements {
         let Settings { application_preferences, user_preferences, database_preferences, .. } = &self.settings;

@@ -6,7 +6,7 @@ mod case;
 
 use case::{Case, Cases, named};
 use howdah_plugin::{
-    Router, Session, Statement, StatementKind as Kind, StatementTraits as Traits, Transaction,
+    Policy, Router, Session, Statement, StatementKind as Kind, StatementTraits as Traits, Transaction,
     TransactionPhase as Phase, settings,
 };
 use read_write_split::{ReadWriteSplit, decide::decide};

@@ -1,6 +1,6 @@
 //! The host's log. Natively messages go to standard error, so that tests show them.
 
-pub use crate::bindings::howdah::plugin::log::Level;
+pub use crate::bindings::base::howdah::plugin::log::Level;
 
 /// Logs a line for debugging.
 pub fn debug(message: &str) {
@@ -25,7 +25,7 @@ pub fn error(message: &str) {
 /// Logs with fields.
 #[cfg(target_arch = "wasm32")]
 pub fn write(level: Level, message: &str, fields: &[(&str, &str)]) {
-    use crate::bindings::howdah::plugin::log;
+    use crate::bindings::base::howdah::plugin::log;
     if log::enabled(level) {
         let fields: Vec<_> = fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         log::log(level, message, &fields);

@@ -38,6 +38,10 @@ fn commands_of_pgbouncer_are_read_as_it_reads_them() {
     }
 }
 
+fn steer(cluster: Option<&str>, order: ClusterOrder) -> Command {
+    Command::Steer { cluster: cluster.map(Into::into), order }
+}
+
 #[test]
 fn commands_of_ours_are_read() {
     let cases = [
@@ -45,6 +49,20 @@ fn commands_of_ours_are_read() {
         ("ROLLBACK TO 3", Command::Rollback(Some(3))),
         ("DETACH NODE n1", Command::Detach("n1".into())),
         ("attach node 'n 1'", Command::Attach("n 1".into())),
+        ("SWITCHOVER", steer(None, ClusterOrder::Switchover { to: None })),
+        ("switchover to n1", steer(None, ClusterOrder::Switchover { to: Some("n1".into()) })),
+        ("SWITCHOVER TO n1 IN main", steer(Some("main"), ClusterOrder::Switchover { to: Some("n1".into()) })),
+        ("FAILOVER", steer(None, ClusterOrder::Failover { to: None, allow_data_loss: false })),
+        (
+            "FAILOVER TO n1 ALLOW DATA LOSS IN main",
+            steer(Some("main"), ClusterOrder::Failover { to: Some("n1".into()), allow_data_loss: true }),
+        ),
+        ("REJOIN n0", steer(None, ClusterOrder::Rejoin { node: "n0".into() })),
+        ("REJOIN NODE n0", steer(None, ClusterOrder::Rejoin { node: "n0".into() })),
+        ("REINIT n0 IN main", steer(Some("main"), ClusterOrder::Reinit { node: "n0".into() })),
+        ("PAUSE FAILOVER", steer(None, ClusterOrder::PauseFailover)),
+        ("PAUSE \"failover\"", Command::Pause(name("failover"))),
+        ("RESUME FAILOVER IN main", steer(Some("main"), ClusterOrder::ResumeFailover)),
         ("ROLLBACK TO SAVEPOINT a", Command::Transaction("ROLLBACK")),
         ("BEGIN", Command::Transaction("BEGIN")),
     ];

@@ -53,6 +53,32 @@ pub(super) const METRICS: &[Metric] = &[
     counter("howdah_errors_total", "Errors of our own that clients were told.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.errors));
     }),
+    counter("howdah_held_requests_total", "Requests that waited for a primary.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.count(labels, totals.held));
+    }),
+    counter(
+        "howdah_retried_requests_total",
+        "Requests that were made again because their server was lost.",
+        |scene, to| {
+            each_set(scene, |labels, _, totals| to.count(labels, totals.retried));
+        },
+    ),
+    counter("howdah_lost_servers_told_total", "Clients that were told that their server was lost.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.count(labels, totals.losses));
+    }),
+    counter(
+        "howdah_commits_resolved_total",
+        "COMMITs on their way to a lost server of which it is known what became of them.",
+        |scene, to| each_set(scene, |labels, _, totals| to.count(labels, totals.resolved)),
+    ),
+    counter(
+        "howdah_commits_unacknowledged_total",
+        "Commits whose wait for synchronous standbys was cancelled.",
+        |scene, to| each_set(scene, |labels, _, totals| to.count(labels, totals.unacknowledged)),
+    ),
+    counter("howdah_lost_writes_total", "Sessions whose last write a failover has lost.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.count(labels, totals.lost_writes));
+    }),
     counter("howdah_pins_total", "Sessions that came to keep their server, by cause.", |scene, to| {
         each_set(scene, |labels, _, totals| {
             for ((_, cause), count) in Causes::WORDS.into_iter().zip(totals.pins) {
@@ -87,6 +113,9 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     counter("howdah_sent_bytes_total", "Bytes to clients.", |scene, to| {
         each_set(scene, |labels, _, totals| to.count(labels, totals.sent));
+    }),
+    histogram("howdah_hold_seconds", "Time that requests waited for a primary.", |scene, to| {
+        each_set(scene, |labels, _, totals| to.durations(labels, &totals.hold_time));
     }),
     histogram("howdah_wait_seconds", "Time that clients waited for a server.", |scene, to| {
         each_set(scene, |labels, _, totals| to.durations(labels, &totals.wait_time));
@@ -167,30 +196,30 @@ pub(super) const METRICS: &[Metric] = &[
         each_node(scene, |labels, node| to.count(labels, node.requests));
     }),
     gauge("howdah_plugin_running", "1 while the policy is called, 0 while its circuit is broken.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.yes(labels, plugin.status.state == PluginState::Running));
+        each_plugin(scene, |labels, plugin| to.yes(labels, plugin.numbers.status.state == PluginState::Running));
     }),
     counter("howdah_plugin_calls_total", "Calls of the policy.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.count(labels, plugin.status.calls));
+        each_plugin(scene, |labels, plugin| to.count(labels, plugin.numbers.status.calls));
     }),
     counter("howdah_plugin_failures_total", "Calls that gave no usable answer.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.count(labels, plugin.status.failures));
+        each_plugin(scene, |labels, plugin| to.count(labels, plugin.numbers.status.failures));
     }),
     counter("howdah_plugin_traps_total", "Calls that trapped.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.count(labels, plugin.status.traps));
+        each_plugin(scene, |labels, plugin| to.count(labels, plugin.numbers.status.traps));
     }),
     counter("howdah_plugin_timeouts_total", "Calls that were not done in time.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.count(labels, plugin.status.timeouts));
+        each_plugin(scene, |labels, plugin| to.count(labels, plugin.numbers.status.timeouts));
     }),
     histogram("howdah_plugin_call_seconds", "Time that calls of the policy took.", |scene, to| {
         each_plugin(scene, |labels, plugin| {
-            to.histogram(labels, plugin.times.ranges.iter().copied(), plugin.times.sum)
+            to.histogram(labels, plugin.numbers.times.ranges.iter().copied(), plugin.numbers.times.sum)
         });
     }),
     gauge("howdah_plugin_instances", "Instances of the policy.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.count(labels, plugin.status.instances as u64));
+        each_plugin(scene, |labels, plugin| to.count(labels, plugin.numbers.status.instances as u64));
     }),
     gauge("howdah_plugin_memory_bytes", "Linear memory of the policy's idle instances.", |scene, to| {
-        each_plugin(scene, |labels, plugin| to.count(labels, plugin.status.memory_bytes as u64));
+        each_plugin(scene, |labels, plugin| to.count(labels, plugin.numbers.status.memory_bytes as u64));
     }),
     gauge("pgbouncer_up", "Always 1.", |_, to| to.count(&[], 1)),
     gauge("pgbouncer_config_max_client_connections", "As howdah_clients_max.", |scene, to| {
@@ -310,8 +339,11 @@ fn each_node(scene: &Scene<'_>, mut sample: impl FnMut(&Pairs<'_>, &NodeNumbers)
 
 fn each_plugin(scene: &Scene<'_>, mut sample: impl FnMut(&Pairs<'_>, &PluginNumbers)) {
     for plugin in &scene.plugins {
-        let labels =
-            [("cluster", &*plugin.cluster), ("plugin", &*plugin.status.name), ("policy", &*plugin.status.policy)];
+        let labels = [
+            ("cluster", &*plugin.cluster),
+            ("plugin", &*plugin.numbers.status.name),
+            ("policy", &*plugin.numbers.status.policy),
+        ];
         sample(&labels, plugin);
     }
 }
@@ -321,10 +353,10 @@ pub(super) fn of_plugins(scene: &Scene<'_>, text: &mut String) {
     let mut names: Vec<(String, bool)> = Vec::new();
     let full = |plugin: &PluginNumbers, sample: &Sample| {
         let counts = if sample.is_counter && !sample.name.ends_with("_total") { "_total" } else { "" };
-        format!("howdah_plugin_{}_{}{counts}", plain(&plugin.status.name), plain(&sample.name))
+        format!("howdah_plugin_{}_{}{counts}", plain(&plugin.numbers.status.name), plain(&sample.name))
     };
     for plugin in &scene.plugins {
-        names.extend(plugin.samples.iter().map(|sample| (full(plugin, sample), sample.is_counter)));
+        names.extend(plugin.numbers.samples.iter().map(|sample| (full(plugin, sample), sample.is_counter)));
     }
     names.sort();
     names.dedup_by(|a, b| a.0 == b.0);
@@ -332,7 +364,7 @@ pub(super) fn of_plugins(scene: &Scene<'_>, text: &mut String) {
         let kind = if is_counter { Kind::Counter } else { Kind::Gauge };
         exposition::metric(text, &name, kind, "Kept by the policy itself.", |to| {
             for plugin in &scene.plugins {
-                for sample in plugin.samples.iter().filter(|sample| full(plugin, sample) == name) {
+                for sample in plugin.numbers.samples.iter().filter(|sample| full(plugin, sample) == name) {
                     let own: Vec<_> = sample.labels.iter().map(|(label, value)| (plain(label), value)).collect();
                     let own = own.iter().map(|(label, value)| (label.as_str(), value.as_str()));
                     let labels: Vec<_> = [("cluster", &*plugin.cluster)].into_iter().chain(own).collect();

@@ -46,7 +46,10 @@ fn policies(generation: &Generation) -> String {
     let mut policies: Vec<_> = generation
         .clusters
         .values()
-        .map(|cluster| cluster.router.status())
+        .flat_map(|cluster| {
+            let control = cluster.policies.numbers().map(|policy| policy.status);
+            std::iter::once(cluster.router.status()).chain(control)
+        })
         .map(|status| format!("{} {}", status.policy, status.version))
         .collect();
     policies.sort();

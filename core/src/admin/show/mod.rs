@@ -3,6 +3,7 @@
 //! Columns that PgBouncer has come first, under its names and in its order; ours follow.
 
 mod clients;
+mod cluster;
 mod databases;
 mod generations;
 mod lists;
@@ -47,6 +48,10 @@ pub fn view(what: Show) -> View {
         Show::Mem => (&lists::MEM, lists::mem),
         Show::State => (&lists::STATE, lists::state),
         Show::Version => (&[("version", Type::Text)], |_| vec![vec![product().into()]]),
+        Show::Cluster => (&cluster::CLUSTER, cluster::cluster),
+        Show::Operations => (&cluster::OPERATIONS, cluster::operations),
+        Show::Events => (&cluster::EVENTS, cluster::events),
+        Show::PoolNodes => (&cluster::POOL_NODES, cluster::pool_nodes),
         Show::Nodes => (&nodes::COLUMNS, nodes::rows),
         Show::Plugins => (&plugins::COLUMNS, plugins::rows),
         Show::Pins => (&pins::COLUMNS, pins::rows),
@@ -86,6 +91,7 @@ pub const HELP: &str = "
 \tSHOW DNS_HOSTS|DNS_ZONES
 \tSHOW STATS|STATS_TOTALS|STATS_AVERAGES|TOTALS|COUNTERS
 \tSHOW NODES|PLUGINS|PLANS|PINS|GENERATIONS
+\tSHOW CLUSTER|OPERATIONS|EVENTS|POOL_NODES
 \tEXPLAIN ROUTE <statement> [FOR <user> [<db>]]
 \tRELOAD
 \tROLLBACK [TO <generation>]   (of the configuration, not of a transaction)
@@ -99,6 +105,12 @@ pub const HELP: &str = "
 \tWAIT_CLOSE [<db>]
 \tDETACH NODE <node>
 \tATTACH NODE <node>
+\tSWITCHOVER [TO <node>] [IN <cluster>]
+\tFAILOVER [TO <node>] [ALLOW DATA LOSS] [IN <cluster>]
+\tREJOIN <node> [IN <cluster>]
+\tREINIT <node> [IN <cluster>]
+\tPAUSE FAILOVER [IN <cluster>]
+\tRESUME FAILOVER [IN <cluster>]
 \tSHUTDOWN
 \tSHUTDOWN WAIT_FOR_SERVERS|WAIT_FOR_CLIENTS";
 

@@ -1,8 +1,11 @@
 //! SHOW PLUGINS: how the policies do. What they have decided is in [`plans`](super::plans).
 
+use std::sync::Arc;
+
 use super::{Column, Context, Row, Type};
 use crate::{
     admin::table::Value,
+    generation::ClusterRuntime,
     plugin::{PluginState, PluginStatus},
 };
 
@@ -30,7 +33,13 @@ pub(super) fn rows(context: &Context) -> Vec<Row> {
     let generation = context.worker.shared.generation.load();
     let mut clusters: Vec<_> = generation.clusters.values().collect();
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
-    clusters.into_iter().map(|cluster| plugin((&cluster.name).into(), cluster.router.status())).collect()
+    let of_cluster = |cluster: &Arc<ClusterRuntime>| {
+        // The router's row is there without a router too: everything goes to the primary then.
+        let all =
+            std::iter::once(cluster.router.status()).chain(cluster.policies.numbers().map(|policy| policy.status));
+        all.map(|status| plugin((&cluster.name).into(), status)).collect::<Vec<_>>()
+    };
+    clusters.into_iter().flat_map(of_cluster).collect()
 }
 
 fn plugin(cluster: Value, status: PluginStatus) -> Row {

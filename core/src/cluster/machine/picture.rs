@@ -1,6 +1,7 @@
 //! What others see: policies a [`View`], everybody else a [`Standing`].
 
 use super::super::{
+    condition::HEARD_FRESH,
     operation::{Kind, Step},
     sight::SyncNames,
     standing::{Hold, HoldCause, Standing},
@@ -34,7 +35,10 @@ impl Machine {
             timeline: node.viewed.timeline,
             position: node.viewed.received,
             streaming: node.receiver.map(|receiver| {
-                receiver.streaming && primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id))
+                // A receiver says that it streams for a minute after its primary has fallen silent.
+                let hears = receiver.heard.is_none_or(|heard| heard + age < HEARD_FRESH);
+                let from_it = primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id));
+                receiver.streaming && hears && from_it
             }),
             lasting: node.door_for + age,
             checks: node.checks,

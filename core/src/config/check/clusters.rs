@@ -9,14 +9,15 @@ use figment::value::{Dict, Value};
 
 use super::{
     super::{
+        healing::Healing,
         keys::{Kind, sections},
         layer::Part,
         path::KeyPath,
         section::{Context, Section},
-        types::{Cluster, Node},
+        types::{Cluster, Executor, Node},
         value::is_name,
     },
-    refuse_name,
+    executor, refuse_name,
 };
 
 /// The most nodes of one cluster.
@@ -43,16 +44,38 @@ pub(super) fn clusters(context: &Context<'_>, table: &Dict) -> BTreeMap<String, 
 }
 
 fn cluster(context: &Context<'_>, name: &str, section: &Section<'_>) -> Cluster {
+    let executor = executor::of_cluster(section);
     Cluster {
         name: name.into(),
-        nodes: nodes(context, section),
+        nodes: nodes(context, section, &executor),
         control_user: section.value("control_user"),
         control_password: section.maybe("control_password"),
         control_database: section.value("control_database"),
+        failover: section.value("failover"),
+        healing: healing(section),
+        replication_user: section.maybe("replication_user"),
+        replication_password: section.maybe("replication_password"),
     }
 }
 
-fn nodes(context: &Context<'_>, section: &Section<'_>) -> Vec<Node> {
+fn healing(section: &Section<'_>) -> Healing {
+    Healing {
+        synchronous_mode: section.value("synchronous_mode"),
+        auto_rejoin: section.value("auto_rejoin"),
+        replication_slots: section.value("replication_slots"),
+        crash_grace: section.value("crash_grace"),
+        hang_timeout: section.value("hang_timeout"),
+        failover_interval: section.value("failover_interval"),
+        maximum_lag_on_failover: section.value("maximum_lag_on_failover"),
+        drain_timeout: section.value("drain_timeout"),
+        fence_timeout: section.value("fence_timeout"),
+        sync_stall_timeout: section.value("sync_stall_timeout"),
+        sync_restore_after: section.value("sync_restore_after"),
+        event_command: section.value("event_command"),
+    }
+}
+
+fn nodes(context: &Context<'_>, section: &Section<'_>, executor: &Executor) -> Vec<Node> {
     let items: Vec<Value> = section.needed("nodes").unwrap_or_default();
     let path = section.path.key("nodes");
     if items.is_empty() && section.is_accepted::<Vec<Value>>("nodes") && section.raw("nodes").is_some() {
@@ -70,12 +93,12 @@ fn nodes(context: &Context<'_>, section: &Section<'_>) -> Vec<Node> {
             return None;
         };
         let section = Section::new(context, table.clone(), path, &sections::NODE);
-        Some(node(&section, &mut seen))
+        Some(node(&section, executor, &mut seen))
     });
     nodes.collect()
 }
 
-fn node(section: &Section<'_>, seen: &mut Seen) -> Node {
+fn node(section: &Section<'_>, executor: &Executor, seen: &mut Seen) -> Node {
     let name: Option<String> = section.needed("name");
     let host: Option<String> = section.needed("host");
     let port: u16 = section.value("port");
@@ -100,6 +123,7 @@ fn node(section: &Section<'_>, seen: &mut Seen) -> Node {
         port,
         weight: section.value("weight"),
         labels: section.maybe::<Vec<_>>("labels").unwrap_or_default().into(),
+        executor: Arc::new(executor::of_node(section, executor)),
     }
 }
 

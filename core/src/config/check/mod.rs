@@ -6,6 +6,7 @@
 mod access;
 mod clusters;
 mod databases;
+mod executor;
 mod peers;
 mod plugins;
 mod tls;
@@ -22,7 +23,7 @@ use super::{
     layer::Part,
     path::KeyPath,
     section::{Context, Section},
-    types::{Config, Plugins},
+    types::{Config, Failover, Plugins},
 };
 
 /// The whole configuration. It is good for nothing when the context has problems afterwards.
@@ -48,6 +49,8 @@ pub(super) fn config(context: &Context<'_>) -> Config {
     config.users = table("users").map_or_else(BTreeMap::new, |users| databases::users(context, &users));
     config.peers = table("peers").map_or_else(BTreeMap::new, |peers| peers::peers(context, &top, &peers, &config));
     config.plugins = table("plugins").map_or_else(Plugins::default, |plugins| plugins::plugins(context, &plugins));
+    let healed = config.clusters.values().filter(|cluster| cluster.failover == Failover::Automatic);
+    plugins::for_healing(&mut config.plugins, healed.map(|cluster| &cluster.healing));
     config
 }
 
@@ -67,6 +70,7 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         worker_scheduling: top.value("worker_scheduling"),
         metrics_listen: top.maybe("metrics_listen"),
         pidfile: top.file("pidfile"),
+        state_dir: top.file("state_dir").unwrap_or_default(),
 
         peer_id: top.maybe("peer_id").unwrap_or(0),
 
@@ -136,6 +140,11 @@ pub(super) fn settings(top: &Section<'_>) -> Config {
         probe_rise: top.value("probe_rise"),
         probe_fall: top.value("probe_fall"),
         slow_start: top.value("slow_start"),
+
+        failover_hold_timeout: top.value("failover_hold_timeout"),
+        commit_outcome: top.value("commit_outcome"),
+        unacknowledged_commit: top.value("unacknowledged_commit"),
+        switchover_pinned: top.value("switchover_pinned"),
 
         clusters: BTreeMap::new(),
         databases: BTreeMap::new(),

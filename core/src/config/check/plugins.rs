@@ -1,17 +1,20 @@
 //! `[plugins]`.
 
+use std::time::Duration;
+
 use figment::value::{Dict, Value};
 use sha2::{Digest, Sha256};
 
 use super::{
     super::{
+        healing::Healing,
         keys::{
             Kind,
             sections::{self, GRANTS, PLUGIN_KINDS},
         },
         path::KeyPath,
         section::{Context, Section, nearest},
-        types::{ComponentSource, Plugin, Plugins},
+        types::{ComponentSource, OnFailure, Plugin, Plugins},
         value::FromValue,
     },
     refuse_name,
@@ -24,19 +27,62 @@ pub(super) fn plugins(context: &Context<'_>, table: &Dict) -> Plugins {
         let path = path.key(kind);
         refuse_name(context, &path, format!("unknown key `{path}`{hint}"));
     }
-    Plugins { router: table.get("router").and_then(|value| plugin(context, &path, "router", value)) }
+    let plugin = |kind| table.get(kind).and_then(|value| plugin(context, &path, kind, value));
+    Plugins {
+        router: plugin("router"),
+        failover: plugin("failover"),
+        follow_primary: plugin("follow-primary"),
+        sync_set: plugin("sync-set"),
+    }
+}
+
+/// Who heals clusters needs policies: where none is named, the embedded ones. What the clusters' own keys say is
+/// enforced for each cluster; the policies are to be no more patient than any of them.
+pub(super) fn for_healing<'a>(plugins: &mut Plugins, healed: impl Iterator<Item = &'a Healing>) {
+    let healed: Vec<_> = healed.collect();
+    if healed.is_empty() {
+        return;
+    }
+    let builtin = |name: &str, settings| Plugin {
+        component: ComponentSource::Builtin(name.to_owned()),
+        sha256: None,
+        settings,
+        grants: Vec::new(),
+        on_failure: OnFailure::default(),
+    };
+    let least = |time: fn(&Healing) -> Duration| healed.iter().map(|healing| time(healing).as_millis()).min();
+    plugins.failover.get_or_insert_with(|| {
+        let settings = serde_json::json!({
+            "hang_timeout": least(|healing| healing.hang_timeout),
+            "crash_grace": least(|healing| healing.crash_grace),
+            "min_interval": least(|healing| healing.failover_interval),
+            "maximum_lag_on_failover": healed.iter().map(|healing| healing.maximum_lag_on_failover).max(),
+        });
+        builtin("failover", settings)
+    });
+    plugins.follow_primary.get_or_insert_with(|| builtin("follow-primary", serde_json::json!({})));
+    plugins.sync_set.get_or_insert_with(|| {
+        // Whether commits may wait for nobody is what `synchronous_mode` says.
+        let settings = serde_json::json!({
+            "allow_degrade": true,
+            "stall_timeout": least(|healing| healing.sync_stall_timeout),
+            "restore_after": least(|healing| healing.sync_restore_after),
+        });
+        builtin("sync-set", settings)
+    });
 }
 
 fn plugin(context: &Context<'_>, path: &KeyPath, kind: &str, value: &Value) -> Option<Plugin> {
     let table = context.table(path, kind, value)?;
-    let section = Section::new(context, table, path.key(kind), &sections::PLUGIN);
+    let keys = sections::plugin(kind);
+    let section = Section::new(context, table, path.key(kind), keys);
     let sha256 = section.maybe::<String>("sha256").map(|digest| digest.to_ascii_lowercase());
     Some(Plugin {
         component: component(context, &section, sha256.as_deref()),
         sha256,
         settings: section.maybe("settings").unwrap_or_else(|| serde_json::json!({})),
         grants: grants(&section),
-        on_failure: section.value("on_failure"),
+        on_failure: keys.find("on_failure").map_or_else(OnFailure::default, |key| section.value(key.name)),
     })
 }
 

@@ -2,9 +2,11 @@
 //!
 //! Reading, defaults, `SHOW CONFIG`, the reference and the suggestions for unknown keys all come from
 //! here, therefore they cannot disagree. [`proxy`] has the keys at the top of the file, [`sections`]
-//! those of its tables, [`elsewhere`] names that PgBouncer knows and we do not.
+//! those of its tables, [`executor`] those that clusters and their nodes share, [`healing`] those of failover, [`elsewhere`] names that PgBouncer knows and we do not.
 
 pub(super) mod elsewhere;
+pub(super) mod executor;
+pub(super) mod healing;
 pub(super) mod proxy;
 pub(super) mod sections;
 
@@ -215,7 +217,7 @@ pub(super) fn find(path: &[&str]) -> Option<&'static Key> {
         ["databases", _, name] => (&sections::DATABASE, name),
         ["users", _, name] => (&sections::USER, name),
         ["peers", _, name] => (&sections::PEER, name),
-        ["plugins", _, name] => (&sections::PLUGIN, name),
+        ["plugins", kind, name] => (sections::plugin(kind), name),
         _ => return None,
     };
     table.find(name)
@@ -227,7 +229,7 @@ mod tests {
 
     use super::*;
 
-    const TABLES: [&Table; 7] = [
+    const TABLES: [&Table; 8] = [
         &proxy::TOP,
         &sections::CLUSTER,
         &sections::NODE,
@@ -235,6 +237,7 @@ mod tests {
         &sections::USER,
         &sections::PEER,
         &sections::PLUGIN,
+        &sections::CONTROL_PLUGIN,
     ];
 
     #[test]
@@ -268,6 +271,8 @@ mod tests {
         assert_eq!(name(&["listen_port"]), Some("listen_port"));
         assert_eq!(name(&["databases", "listen_port"]), None);
         assert_eq!(name(&["databases", "app", "pool_size"]), Some("pool_size"));
+        assert_eq!(name(&["plugins", "router", "on_failure"]), Some("on_failure"));
+        assert_eq!(name(&["plugins", "failover", "on_failure"]), None);
         assert_eq!(name(&["plugins", "router", "settings", "pool_size"]), None);
     }
 }

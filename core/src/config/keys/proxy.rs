@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use super::{
     super::{
-        types::{AuthType, LogFormat, PoolMode, Scheduling, ServerPin, SslMode},
+        types::{
+            AuthType, CommitOutcome, LogFormat, PoolMode, Scheduling, ServerPin, SslMode, SwitchoverPinned,
+            UnacknowledgedCommit,
+        },
         value::{Words, words},
     },
     Bare, Group, Key, Kind, LONGEST, TIME, Table, time, whole,
@@ -32,6 +35,7 @@ const GROUPS: &[Group] = &[
     Group { title: "Time limits", keys: TIMES },
     Group { title: "Network", keys: NETWORK },
     Group { title: "Watching the nodes", keys: NODES },
+    Group { title: "When the primary is lost", keys: FAILOVER },
     Group { title: "Logs and figures", keys: LOGS },
     Group { title: "The program", keys: PROGRAM },
 ];
@@ -408,6 +412,43 @@ const NODES: &[Key] = &[
     .shown(|c| seconds(c.slow_start)),
 ];
 
+const FAILOVER: &[Key] = &[
+    Key::new(
+        "failover_hold_timeout",
+        TIME,
+        "10",
+        "In a cluster whose `failover` is not off: what needs the primary while there is none, or while it is suspected \
+         or about to change, waits at most this, then fails with 57P03. 0: it fails at once.",
+    )
+    .shown(|c| seconds(c.failover_hold_timeout)),
+    Key::new(
+        "commit_outcome",
+        Kind::Choice(words::<CommitOutcome>),
+        "unknown",
+        "In a cluster whose `failover` is not off: what a client is told of a COMMIT that was on its way when the primary \
+         was lost. unknown: 40003, its outcome is not known. resolve: what the new primary knows of it, if it can be \
+         known: that it is committed, or 40001. For that each COMMIT of a transaction that may have written also asks \
+         for its number, which costs the server some microseconds.",
+    )
+    .shown(|c| c.commit_outcome.word().to_owned()),
+    Key::new(
+        "unacknowledged_commit",
+        Kind::Choice(words::<UnacknowledgedCommit>),
+        "warn",
+        "What a client is told of a commit whose wait for its synchronous standbys was cancelled, so that it may be lost \
+         with the primary. warn: as PostgreSQL, a warning and that it is committed. error: 40003.",
+    )
+    .shown(|c| c.unacknowledged_commit.word().to_owned()),
+    Key::new(
+        "switchover_pinned",
+        Kind::Choice(words::<SwitchoverPinned>),
+        "refuse",
+        "A planned switchover takes servers away from sessions that keep theirs. refuse: it is refused while there are \
+         such sessions. disconnect: they are ended.",
+    )
+    .shown(|c| c.switchover_pinned.word().to_owned()),
+];
+
 const LOGS: &[Key] = &[
     Key::new("log_connections", Kind::Flag, "true", "Log clients that log in.").shown(|c| flag(c.log_connections)),
     Key::new("log_disconnections", Kind::Flag, "true", "Log connections that end, with the reason.")
@@ -444,6 +485,15 @@ const PROGRAM: &[Key] = &[
     .restart(),
     Key::new("config_watch", Kind::Flag, "false", "Watch this file and those it names, and reload when one changes.")
         .shown(|c| flag(c.config_watch)),
+    Key::new(
+        "state_dir",
+        Kind::File,
+        "howdah-state",
+        "What has to outlive the proxy is kept in this folder: the operation logs of clusters whose `failover` is \
+         automatic. Each proxy needs its own.",
+    )
+    .shown(|c| c.state_dir.display().to_string())
+    .restart(),
     Key::unset("pidfile", Kind::File, "/run/howdah.pid", "Write the process id to this file.")
         .shown(|c| path(&c.pidfile))
         .restart(),

@@ -5,39 +5,71 @@ use super::{
         types::{OnFailure, PoolMode},
         value::words,
     },
-    Group, Key, Kind, TIME, Table, whole,
+    Group, Key, Kind, TIME, Table, executor, healing, whole,
 };
 
 /// The kinds of policies, which are the keys of `[plugins]`.
-pub(in super::super) const PLUGIN_KINDS: [&str; 1] = ["router"];
+pub(in super::super) const PLUGIN_KINDS: [&str; 4] = ["router", "failover", "follow-primary", "sync-set"];
+
+/// What may stand in one `[plugins.KIND]`.
+pub(in super::super) fn plugin(kind: &str) -> &'static Table {
+    if kind == "router" { &PLUGIN } else { &CONTROL_PLUGIN }
+}
 
 /// One `[clusters.NAME]`.
 pub(in super::super) static CLUSTER: Table = Table::new(
     "clusters",
-    &[Group {
-        title: "Cluster",
-        keys: &[
-            Key::needed("nodes", Kind::Nodes, "[]", "The PostgreSQL instances that share one history."),
-            Key::new("control_user", Kind::Word, "postgres", "The monitor and the actions log in as this user."),
-            Key::unset("control_password", Kind::Secret, "", "Its password. When not set, `auth_file` is asked."),
-            Key::new("control_database", Kind::Word, "postgres", "The monitor connects to this database."),
-        ],
-    }],
+    &[
+        Group {
+            title: "Cluster",
+            keys: &[
+                Key::needed("nodes", Kind::Nodes, "[]", "The PostgreSQL instances that share one history."),
+                Key::new("control_user", Kind::Word, "postgres", "The monitor and the actions log in as this user."),
+                Key::unset("control_password", Kind::Secret, "", "Its password. When not set, `auth_file` is asked."),
+                Key::new("control_database", Kind::Word, "postgres", "The monitor connects to this database."),
+                Key::unset(
+                    "replication_user",
+                    Kind::Word,
+                    "replicator",
+                    "Standbys replicate from their primary as this user. When not set, as `control_user`.",
+                ),
+                Key::unset(
+                    "replication_password",
+                    Kind::Secret,
+                    "",
+                    "Its password. When not set, the machines of the nodes know it by `passfile`.",
+                ),
+            ],
+        },
+        Group { title: "When the primary is lost", keys: &healing::KEYS },
+        Group {
+            title: "Executor: who acts on the machines of the nodes, and where things are there",
+            keys: &executor::KEYS,
+        },
+    ],
 );
 
 /// One node of a cluster.
 pub(in super::super) static NODE: Table = Table::new(
     "clusters",
-    &[Group {
-        title: "Node",
-        keys: &[
-            Key::needed("name", Kind::Name, "n0", "Unique in its cluster; log lines, metrics and commands use it."),
-            Key::needed("host", Kind::Word, "127.0.0.1", "A host name, an address, or a directory for a unix socket."),
-            Key::new("port", whole(1, 65535), "5432", "The port, also the unix socket's number."),
-            Key::new("weight", whole(0, 1000), "100", "Share of reads relative to the other nodes; 0 takes none."),
-            Key::unset("labels", Kind::Labels, "{}", "Words for policies, for example { zone = \"a\" }."),
-        ],
-    }],
+    &[
+        Group {
+            title: "Node",
+            keys: &[
+                Key::needed("name", Kind::Name, "n0", "Unique in its cluster; log lines, metrics and commands use it."),
+                Key::needed(
+                    "host",
+                    Kind::Word,
+                    "127.0.0.1",
+                    "A host name, an address, or a directory for a unix socket.",
+                ),
+                Key::new("port", whole(1, 65535), "5432", "The port, also the unix socket's number."),
+                Key::new("weight", whole(0, 1000), "100", "Share of reads relative to the other nodes; 0 takes none."),
+                Key::unset("labels", Kind::Labels, "{}", "Words for policies, for example { zone = \"a\" }."),
+            ],
+        },
+        Group { title: "Executor, where it differs from the cluster's", keys: &executor::KEYS },
+    ],
 );
 
 /// One entry of `[databases]`.
@@ -153,31 +185,16 @@ pub(in super::super) static USER: Table = Table::new(
     }],
 );
 
-/// One `[plugins.KIND]`.
+/// `[plugins.router]`.
 pub(in super::super) static PLUGIN: Table = Table::new(
     "plugins",
     &[Group {
         title: "Plugin",
         keys: &[
-            Key::needed(
-                "component",
-                Kind::Component,
-                "builtin:read-write-split",
-                "The policy's component: one that the program embeds, or a file.",
-            ),
-            Key::unset(
-                "sha256",
-                Kind::Sha256,
-                "0000000000000000000000000000000000000000000000000000000000000000",
-                "The component must have this SHA-256.",
-            ),
-            Key::unset("settings", Kind::Settings, "{}", "The policy's own settings; it checks them itself."),
-            Key::new(
-                "grants",
-                Kind::List,
-                "",
-                "What the policy may do besides deciding: `probes` reads the nodes' probes, `state` keeps values between calls.",
-            ),
+            component("builtin:read-write-split"),
+            SHA256,
+            SETTINGS,
+            GRANTED,
             Key::new(
                 "on_failure",
                 Kind::Choice(words::<OnFailure>),
@@ -186,6 +203,34 @@ pub(in super::super) static PLUGIN: Table = Table::new(
             ),
         ],
     }],
+);
+
+/// `[plugins.failover]`, `[plugins.follow-primary]` and `[plugins.sync-set]`. When a call of theirs fails,
+/// nothing is done: there is no choice.
+pub(in super::super) static CONTROL_PLUGIN: Table = Table::new(
+    "plugins",
+    &[Group { title: "Plugin", keys: &[component("builtin:failover"), SHA256, SETTINGS, GRANTED] }],
+);
+
+const fn component(example: &'static str) -> Key {
+    let doc = "The policy's component: one that the program embeds, or a file.";
+    Key::needed("component", Kind::Component, example, doc)
+}
+
+const SHA256: Key = Key::unset(
+    "sha256",
+    Kind::Sha256,
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "The component must have this SHA-256.",
+);
+
+const SETTINGS: Key = Key::unset("settings", Kind::Settings, "{}", "The policy's own settings; it checks them itself.");
+
+const GRANTED: Key = Key::new(
+    "grants",
+    Kind::List,
+    "",
+    "What the policy may do besides deciding: `probes` reads the nodes' probes, `state` keeps values between calls.",
 );
 
 /// What `grants` may contain.

@@ -1,6 +1,7 @@
 //! The whole way, from texts to a configuration or to the list of what is wrong.
 
 mod access;
+mod executors;
 mod problems;
 mod tables;
 mod values;

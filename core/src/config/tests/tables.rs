@@ -141,6 +141,17 @@ fn every_plugin_is_checked() {
         &with("[plugins.router]\ncomponent = \"builtin:\""),
         &["7:13: `plugins.router.component` is \"builtin:\", expected \"builtin:NAME\" or the path of a component"],
     );
+    tables_refused(
+        &with(
+            "[plugins.follow_primary]\ncomponent = \"a\"\n[plugins.failover]\non_failure = \"refuse\"\ngrants = [\"node-sql\"]",
+        ),
+        &[
+            "6:10: unknown key `plugins.follow_primary`; did you mean `follow-primary`?",
+            "8:1: `plugins.failover.component` is missing, expected \"builtin:NAME\" or the path of a component",
+            "9:1: unknown key `plugins.failover.on_failure`",
+            "10:10: `plugins.failover.grants` contains \"node-sql\", expected \"probes\" or \"state\"",
+        ],
+    );
     tables_refused(&with("[plugins]\nrouter = \"builtin:x\""), &["7:10: `plugins.router` is text, expected a table"]);
 }
 

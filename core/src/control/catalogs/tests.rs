@@ -3,7 +3,7 @@
 use std::sync::{Mutex, atomic::AtomicU32};
 
 use super::*;
-use crate::{net::stream::SocketOptions, server::ServerTls, sql::catalog::Knowledge};
+use crate::{control::observation::Loss, net::stream::SocketOptions, server::ServerTls, sql::catalog::Knowledge};
 
 /// Every database has the function `own`, or none can be reached.
 #[derive(Clone, Default)]
@@ -61,7 +61,7 @@ impl Link for Archive {
         Ok(if sql == FUNCTIONS_SQL { vec![Row(row)] } else { Vec::new() })
     }
 
-    async fn over(&mut self) {
+    async fn over(&mut self) -> Loss {
         std::future::pending().await
     }
 }

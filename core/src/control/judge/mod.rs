@@ -27,7 +27,7 @@ use self::{
 use super::observation::{FailureKind, Finding, Observation, Position, Sample, Timings};
 use crate::{
     config::types::Node,
-    facts::{Facts, Health, NodeFacts, Role},
+    facts::{Facts, Health, NodeFacts, Role, Ruling},
     id::{Lsn, NodeId},
 };
 
@@ -82,6 +82,9 @@ pub struct Judge {
     history: History,
     epoch: u64,
     concluded: Option<Facts>,
+    /// What has been decided over all that is seen.
+    ruling: Ruling,
+    heals: bool,
 }
 
 impl Judge {
@@ -96,7 +99,19 @@ impl Judge {
             history: History::default(),
             epoch: 0,
             concluded: None,
+            ruling: Ruling::default(),
+            heals: false,
         }
+    }
+
+    /// What holds over what is seen from now on.
+    pub fn rule(&mut self, ruling: Ruling) {
+        self.ruling = ruling;
+    }
+
+    /// Whether somebody promotes another node when the primary is lost.
+    pub fn set_heals(&mut self, heals: bool) {
+        self.heals = heals;
     }
 
     /// Takes in what was found out about the node at that place.
@@ -107,6 +122,8 @@ impl Judge {
                 let Some(seat) = self.seats.get_mut(place) else { return };
                 seat.shut = outcome.err().map(|failure| format!("takes no new sessions: {}", failure.why).into());
             }
+            // The probe that follows tells more.
+            Finding::Dialled(_) | Finding::Lost(_) => {}
         }
     }
 
@@ -167,7 +184,11 @@ impl Judge {
             self.crown(place);
         }
         let nodes = (0..self.seats.len()).map(|place| self.node_facts(place, primary, now)).collect();
-        let mut facts = Facts { epoch: self.epoch, primary: primary.map(number), nodes };
+        let term = self.reign.as_ref().map_or(0, |reign| u64::from(reign.timeline));
+        let term = self.concluded.as_ref().map_or(term, |before| term.max(before.term));
+        let (epoch, primary, heals) = (self.epoch, primary.map(number), self.heals);
+        let mut facts = Facts { epoch, term, primary, heals, nodes, ..Facts::default() };
+        self.ruling.rule(&mut facts);
         if self.concluded.as_ref().is_none_or(|before| topology_differs(before, &facts)) {
             self.epoch += 1;
             facts.epoch = self.epoch;
@@ -176,11 +197,18 @@ impl Judge {
         Some(facts)
     }
 
+    /// Everything as the nodes tell it, whatever is made of it. Changes nothing.
+    pub fn as_seen(&self, now: Instant) -> Facts {
+        let primary = self.elect();
+        let nodes = (0..self.seats.len()).map(|place| self.node_facts(place, primary, now)).collect();
+        Facts { epoch: self.epoch, primary: primary.map(number), nodes, ..Facts::default() }
+    }
+
     /// The facts before anything was probed.
-    pub fn first_facts(nodes: &[Node], timings: Timings, now: Instant) -> Facts {
+    pub fn first_facts(nodes: &[Node], heals: bool, timings: Timings, now: Instant) -> Facts {
         let judge = Self::new(nodes, timings, now);
         let nodes = (0..judge.seats.len()).map(|place| judge.node_facts(place, None, now)).collect();
-        Facts { epoch: 0, primary: None, nodes }
+        Facts { heals, nodes, ..Facts::default() }
     }
 
     /// When [`conclude`](Self::conclude) is worth a call although nothing was observed.

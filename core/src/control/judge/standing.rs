@@ -119,7 +119,7 @@ fn weight(kind: FailureKind, timings: &Timings) -> u32 {
             let interval = timings.probe_interval.as_micros().max(1);
             u32::try_from(silence.as_micros() / interval).unwrap_or(u32::MAX).max(1)
         }
-        FailureKind::Broken => 1,
+        FailureKind::Broken | FailureKind::Ended(_) => 1,
     }
 }
 

@@ -16,18 +16,18 @@ fn timings() -> Timings {
 }
 
 fn node(name: &str, port: u16) -> Node {
-    Node { name: name.into(), host: "127.0.0.1".into(), port, weight: 100, labels: [].into() }
+    Node { name: name.into(), host: "127.0.0.1".into(), port, weight: 100, labels: [].into(), executor: Arc::default() }
 }
 
 fn primary(timeline: u32, flushed: u64) -> Sample {
     let position = Position::Primary { flushed: Lsn(flushed), inserted: Some(Lsn(flushed + 5)), async_commit: false };
-    Sample { server_version: 150_018, system: Some(7), timeline: Some(timeline), position }
+    Sample { server_version: 150_018, system: Some(7), timeline: Some(timeline), position, cluster: None }
 }
 
 fn standby(timeline: u32, received: u64, replayed: u64) -> Sample {
     let (received, replayed) = (Some(Lsn(received)), Some(Lsn(replayed)));
     let position = Position::Standby { received, replayed, age: None, receiving: true };
-    Sample { server_version: 150_018, system: Some(7), timeline: Some(timeline), position }
+    Sample { server_version: 150_018, system: Some(7), timeline: Some(timeline), position, cluster: None }
 }
 
 fn unplugged(sample: Sample) -> Sample {

@@ -11,7 +11,7 @@ use crate::{
     config::types::Node,
     control::{
         dial::Link,
-        observation::{Failure, FailureKind},
+        observation::{Failure, FailureKind, Loss},
         question::{HOW_ARE_YOU, PREPARE},
     },
     facts::{NodeFacts, Reports, Role},
@@ -108,12 +108,13 @@ impl Link for PlayedLink {
         Ok(vec![Row(values.split(' ').map(|value| (value != "-").then(|| value.into())).collect())])
     }
 
-    async fn over(&mut self) {
+    async fn over(&mut self) -> Loss {
         let mut mood = self.0.mood.subscribe();
         tokio::select! {
             _ = mood.wait_for(|mood| *mood == Mood::Refuses) => {}
             () = self.0.end.notified() => {}
         }
+        Loss::Reset
     }
 }
 
@@ -150,6 +151,7 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         port: 5432,
         weight: 100,
         labels: [].into(),
+        executor: Arc::default(),
     };
     Arc::new(Cluster {
         name: "main".into(),
@@ -157,6 +159,10 @@ fn cluster(names: &[&str]) -> Arc<Cluster> {
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
+        healing: Default::default(),
+        replication_user: None,
+        replication_password: None,
     })
 }
 

@@ -30,7 +30,7 @@ fn facts(nodes: u16) -> Facts {
         sampled_at: tokio::time::Instant::now(),
         why: None,
     };
-    Facts { epoch: 1, primary: None, nodes: (0..nodes).map(node).collect() }
+    Facts { epoch: 1, nodes: (0..nodes).map(node).collect(), ..Facts::default() }
 }
 
 fn plan(destination: WitDestination) -> WitPlan {

@@ -8,13 +8,24 @@ use crate::{
 };
 
 fn config() -> Config {
-    let node = Node { name: "n0".into(), host: "127.0.0.1".into(), port: 1, weight: 100, labels: Arc::from([]) };
+    let node = Node {
+        name: "n0".into(),
+        host: "127.0.0.1".into(),
+        port: 1,
+        weight: 100,
+        labels: Arc::from([]),
+        executor: Arc::default(),
+    };
     let cluster = Cluster {
         name: "main".into(),
         nodes: vec![node],
         control_user: "postgres".into(),
         control_password: None,
         control_database: "postgres".into(),
+        failover: Default::default(),
+        healing: Default::default(),
+        replication_user: None,
+        replication_password: None,
     };
     let mut config = Config { workers: 1, ..Config::default() };
     config.clusters.insert("main".into(), Arc::new(cluster));

@@ -31,7 +31,7 @@ fn sample(position: u64) -> Facts {
         sampled_at: Instant::now(),
         why: None,
     };
-    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary] }
+    Facts { epoch: 1, primary: Some(NodeId(0)), nodes: vec![primary], ..Facts::default() }
 }
 
 async fn a_moment() {

@@ -22,7 +22,10 @@ use crate::{
     listen::Channels,
     net::{buffer::Buffer, stream::Stream},
     server::{RunError, Server, poll_read, statements::Statement},
-    session::prepared::{Prepared, PreparedStatements},
+    session::{
+        outcome::Xid,
+        prepared::{Prepared, PreparedStatements},
+    },
     wire::{frame, frontend::put_query},
 };
 
@@ -36,6 +39,8 @@ pub enum Answer {
     Pass,
     /// Kept from the client: it answers a message of our own.
     Swallow,
+    /// The same, in front of a Query that ends an open batch.
+    EndOfBatch,
     /// The client's Parse of the unnamed statement, of which nothing is left if the answer never comes.
     Unnamed,
     /// The client's Close of a statement.
@@ -70,6 +75,17 @@ pub enum Flow {
     CopyIn,
     /// The Sync behind a COPY.
     CopyDone,
+}
+
+/// What is to be possible when a request fails at its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Care {
+    /// Nothing: the client hears what the server says.
+    Once,
+    /// The request is kept, and the answer kept back until it is sure, because the server may be lost.
+    IfLost,
+    /// The same, and the server may refuse what another does.
+    IfRefused,
 }
 
 /// An error of a standby that another node need not have.
@@ -161,6 +177,24 @@ pub struct Exchange {
     pub answers: VecDeque<Answer>,
     /// Keep the answer back until it is known not to be a refusal.
     pub hold: bool,
+    /// What is kept back may be a refusal of a standby.
+    absorbs_refusals: bool,
+    /// Bytes of the request that stay in the input until it is answered.
+    pub kept: usize,
+    /// Something of the request may have reached the server.
+    pub sent: bool,
+    /// What a server says when it goes away is not for the client: its session outlives it.
+    pub keeps_farewells: bool,
+    /// The server said so, and nothing else.
+    pub farewell: bool,
+    /// The client was told by the server that its session is over.
+    pub told_fatal: bool,
+    /// The number of the transaction, if the server was asked for it.
+    pub xid: Xid,
+    /// A commit was not acknowledged by the standbys that it waited for.
+    pub unacknowledged: bool,
+    /// The client is told that such a commit may be lost.
+    pub doubts_unacknowledged: bool,
     /// Something of the answer has been cleared for the client.
     pub touched: bool,
     /// The refusal that is being kept from the client.
@@ -176,6 +210,10 @@ pub struct Exchange {
     pub settings_changed: bool,
     /// What the client hears of settings that it asked for at login.
     pub resets: Resets,
+    /// The ReadyForQuery that ends a transaction is kept, for something to be told in front of it.
+    pub keeps_ready: bool,
+    /// It has been.
+    pub kept_ready: bool,
     /// An ErrorResponse has come.
     pub failed: bool,
     /// A statement whose result has changed may be prepared anew without the client's knowing.
@@ -230,6 +268,15 @@ impl Default for Exchange {
             simple: false,
             answers: VecDeque::new(),
             hold: false,
+            absorbs_refusals: false,
+            kept: 0,
+            sent: false,
+            keeps_farewells: false,
+            farewell: false,
+            told_fatal: false,
+            xid: Xid::Unknown,
+            unacknowledged: false,
+            doubts_unacknowledged: false,
             touched: false,
             refused: None,
             ready: true,
@@ -238,6 +285,8 @@ impl Default for Exchange {
             discarded: Discarded::Nothing,
             settings_changed: false,
             resets: Resets::default(),
+            keeps_ready: false,
+            kept_ready: false,
             failed: false,
             absorbs_stale_plans: false,
             prepared_anew: false,
@@ -251,9 +300,14 @@ impl Default for Exchange {
 
 impl Exchange {
     /// Gets ready for the next request; what is on its way to the client stays.
-    pub fn begin(&mut self, hold: bool) {
+    pub fn begin(&mut self, care: Care) {
         self.flow = Flow::Closed;
-        self.hold = hold;
+        self.hold = care != Care::Once;
+        self.absorbs_refusals = care == Care::IfRefused;
+        self.kept = 0;
+        self.sent = false;
+        self.farewell = false;
+        self.unacknowledged = false;
         self.touched = false;
         self.refused = None;
         self.ready = false;
@@ -357,7 +411,9 @@ impl Exchange {
         if self.to_server.is_empty() && !self.unflushed.0 {
             return Ok(());
         }
+        let before = self.to_server.len();
         let polled = poll_write_all(&mut server.stream, &mut self.to_server, usize::MAX, cx);
+        self.sent |= self.to_server.len() < before;
         self.unflushed.0 = polled.is_pending() && server.stream.is_tls();
         match polled {
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
@@ -395,7 +451,8 @@ impl Exchange {
         }
     }
 
-    fn server_gone(&self, cause: io::Error) -> Broken {
+    /// The server is lost.
+    pub fn server_gone(&self, cause: io::Error) -> Broken {
         Broken::Server { untouched: !self.touched, cause }
     }
 
@@ -495,9 +552,28 @@ impl Exchange {
         self.answers.clear();
     }
 
+    /// The server is lost, or nothing was sent to one: what was cleared still goes to the client.
+    pub fn abandon(&mut self) {
+        self.drop_unscanned();
+        self.to_server.clear();
+        self.unflushed.0 = false;
+        self.rest = 0;
+        self.prefixes = 0;
+        self.prefix_failure = None;
+        self.answers.clear();
+        self.refused = None;
+        self.hold = false;
+        self.ready = true;
+    }
+
     /// The client has been sent part of a message: nothing of our own may follow.
     pub fn is_mid_message(&self) -> bool {
-        self.rest > 0
+        self.rest > 0 && !self.hold
+    }
+
+    /// All that has come from the server is whole messages, and has been looked at.
+    pub fn is_between_messages(&self) -> bool {
+        self.rest == 0 && self.scanned == self.to_client.len()
     }
 
     /// Drops what has been read of a message but not been cleared.

@@ -1,15 +1,21 @@
 //! Reads a server's answer as it passes: what ends it, what it changes, what must not go on.
 
+use std::io;
+
 use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Refused};
 use crate::{
     server::{RunError, Server, settings::Settings},
-    session::prepared::PreparedStatements,
+    session::{outcome::Xid, prepared::PreparedStatements},
     wire::{
         backend::{error_field, parameter_status},
         frame::{self, HEADER_BYTES},
-        reply::TxStatus,
+        reply::{self, Severity, TxStatus},
+        sqlstate::SqlState,
     },
 };
+
+/// Longest notice that is looked at; those that matter are short.
+const NOTICE_LOOKED_AT_MAX_BYTES: usize = 4 * 1024;
 
 impl Exchange {
     /// Walks over what has come from the server since the last time.
@@ -35,7 +41,8 @@ impl Exchange {
                 continue;
             }
             // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
-            if matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'N' | b'H' | b'c') {
+            let is_passed = matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'H' | b'c');
+            if is_passed || (next.tag == b'N' && next.total > NOTICE_LOOKED_AT_MAX_BYTES) {
                 self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
                 at += HEADER_BYTES;
                 self.rest = next.total - HEADER_BYTES;
@@ -44,15 +51,26 @@ impl Exchange {
             if self.to_client.len() - at < next.total {
                 break;
             }
-            at = self.inspect(at, next, server, names)?;
+            match self.inspect(at, next, server, names) {
+                Ok(next) => at = next,
+                Err(broken) => {
+                    self.pass_until(at);
+                    return Err(broken);
+                }
+            }
         }
+        self.pass_until(at);
+        Ok(())
+    }
+
+    /// So much has been looked at; the client may have it, unless it is kept back.
+    fn pass_until(&mut self, at: usize) {
         self.scanned = at;
         self.hold &= at <= HOLD_MAX_BYTES;
         if !self.hold {
             self.touched |= at > self.cleared;
             self.cleared = at;
         }
-        Ok(())
     }
 
     /// Takes out a message that answers a statement of our own.
@@ -61,7 +79,8 @@ impl Exchange {
         match next.tag {
             b'E' => self.prefix_failure = Some(Box::new(RunError::from_body(body))),
             b'Z' => self.prefixes -= 1,
-            // Nothing of ours asks for data.
+            b'D' if self.xid == Xid::Asked && self.prefixes == 1 => self.xid = Xid::read(body),
+            // Nothing of ours asks for other data.
             b'G' | b'H' | b'W' => return Err(Broken::Protocol),
             _ => {}
         }
@@ -93,8 +112,22 @@ impl Exchange {
                     return Ok(at);
                 }
             }
+            b'N' => {
+                self.unacknowledged |= is_cancelled_wait(body);
+                // A standby's refusal may still come. Of a primary nobody waits for one.
+                self.hold &= self.absorbs_refusals;
+            }
             b'E' => {
                 self.failed = true;
+                if self.answers.iter().any(|answer| matches!(answer, Answer::EndOfBatch)) {
+                    // The Query that should have ended the batch is ignored.
+                    self.flow = Flow::Batch;
+                }
+                let is_fatal = is_fatal(body);
+                if is_fatal && self.keeps_farewells && is_farewell(body) {
+                    self.farewell = self.hold;
+                    return Err(self.server_gone(io::Error::other(farewell(body))));
+                }
                 let has_other_columns = self.prepared_anew && has_other_columns(body);
                 let stale = has_other_columns || is_stale_plan(body);
                 if stale {
@@ -104,11 +137,13 @@ impl Exchange {
                 if self.hold {
                     self.refused = match stale {
                         true => self.absorbs_stale_plans.then_some(Refused::StalePlan),
+                        false if !self.absorbs_refusals => None,
                         false if is_too_serializable(body) => Some(Refused::ReadOnly),
                         false => error_field(body, b'C').and_then(Refused::read),
                     };
                 }
                 self.hold = self.refused.is_some();
+                self.told_fatal |= is_fatal && !self.hold;
                 let told = if has_other_columns { Some(stale_plan()) } else { with_clients_name(body, names) };
                 if let Some(told) = told {
                     self.to_client.replace(at, next.total, &told);
@@ -119,6 +154,10 @@ impl Exchange {
                 self.hold &= self.refused.is_some();
                 self.resets.succeeded = true;
                 self.note_tag(at, next.total, server);
+                if self.unacknowledged && self.doubts_unacknowledged {
+                    self.to_client.cut(at, next.total);
+                    return Ok(at);
+                }
             }
             b'G' => {
                 self.hold = false;
@@ -128,10 +167,20 @@ impl Exchange {
                 server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
                 self.ready = true;
                 self.hold = self.refused.is_some();
-                if !self.resets.is_empty() {
-                    let told = [self.resets.told(), self.to_client.filled()[at..end].to_vec()].concat();
+                let is_doubtful = self.unacknowledged && self.doubts_unacknowledged;
+                if is_doubtful || !self.resets.is_empty() {
+                    let mut told = self.resets.told();
+                    if is_doubtful {
+                        put_doubt(&mut told);
+                    }
+                    told.extend_from_slice(&self.to_client.filled()[at..end]);
                     self.to_client.replace(at, next.total, &told);
                     return Ok(at + told.len());
+                }
+                if self.keeps_ready && server.status == TxStatus::Idle && self.refused.is_none() {
+                    self.kept_ready = true;
+                    self.to_client.cut(at, next.total);
+                    return Ok(at);
                 }
             }
             // EmptyQueryResponse and whatever a later protocol may bring.
@@ -147,7 +196,7 @@ impl Exchange {
             | Some(Answer::Pass | Answer::Unnamed | Answer::Close { .. } | Answer::Parse { name: Some(_), .. }) => {
                 at + total
             }
-            Some(Answer::Swallow | Answer::Parse { name: None, .. }) => {
+            Some(Answer::Swallow | Answer::EndOfBatch | Answer::Parse { name: None, .. }) => {
                 self.to_client.cut(at, total);
                 at
             }
@@ -174,6 +223,40 @@ impl Exchange {
             _ => {}
         }
     }
+}
+
+/// Whether a notice says that a commit's wait for its synchronous standbys was cancelled: it is committed here, and
+/// nowhere else as far as is known. The words are translated, the routine is not.
+/// <https://www.postgresql.org/docs/current/warm-standby.html#SYNCHRONOUS-REPLICATION>
+fn is_cancelled_wait(notice: &[u8]) -> bool {
+    error_field(notice, b'R') == Some(b"SyncRepWaitForLSN")
+}
+
+/// What the client is told of such a commit, behind all else.
+fn put_doubt(out: &mut Vec<u8>) {
+    reply::error(
+        out,
+        Severity::Error,
+        SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN,
+        "the wait for synchronous standbys was cancelled",
+        "The transaction is committed at the primary, and may be lost with it.",
+        "",
+    );
+}
+
+/// Whether an error ends the server.
+fn is_fatal(error: &[u8]) -> bool {
+    matches!(error_field(error, b'V'), Some(b"FATAL" | b"PANIC"))
+}
+
+/// Whether the server ends because of its node, and not because of what its client did or did not do.
+fn is_farewell(error: &[u8]) -> bool {
+    let goes = matches!(error_field(error, b'C'), Some(b"57P01" | b"57P02" | b"57P03"));
+    goes || error_field(error, b'V') == Some(b"PANIC")
+}
+
+fn farewell(error: &[u8]) -> String {
+    String::from_utf8_lossy(error_field(error, b'M').unwrap_or_default()).into_owned()
 }
 
 /// An error that names a statement as servers do, with the name that its client gave it.

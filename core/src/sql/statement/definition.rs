@@ -62,6 +62,10 @@ pub(super) fn is_temporary(statement: &NodeEnum) -> bool {
         NodeEnum::CreateEnumStmt(it) => return in_temporary_schema(&it.type_name),
         NodeEnum::CreateRangeStmt(it) => return in_temporary_schema(&it.type_name),
         NodeEnum::DefineStmt(it) => return in_temporary_schema(&it.defnames),
+        NodeEnum::CreateStatsStmt(it) => return in_temporary_schema(&it.defnames),
+        NodeEnum::CreateOpClassStmt(it) => return in_temporary_schema(&it.opclassname),
+        NodeEnum::CreateOpFamilyStmt(it) => return in_temporary_schema(&it.opfamilyname),
+        NodeEnum::CreateConversionStmt(it) => return in_temporary_schema(&it.conversion_name),
         _ => None,
     };
     Temporary::of(relation) == Temporary::Yes

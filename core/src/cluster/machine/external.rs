@@ -81,13 +81,11 @@ impl Machine {
             return false;
         }
         let timeline = node.viewed.timeline.unwrap_or_default();
-        let at = node.viewed.received;
-        self.crown(name, timeline, "promoted to a newer timeline by others");
-        if let Some(at) = at {
+        if let Some(at) = node.viewed.received {
             // It began there or before; what a standby has beyond is not the primary's.
-            self.remember_fork(Fork { term: self.record.route.term, timeline, at, next_xid: None });
-            self.log();
+            self.remember_fork(Fork { term: self.record.route.term + 1, timeline, at, next_xid: None });
         }
+        self.crown(name, timeline, "promoted to a newer timeline by others");
         true
     }
 

@@ -223,6 +223,13 @@ impl Machine {
         if let Some(back) = self.promoted_after_all(&operation) {
             return self.take_back(&back);
         }
+        if self.notice_rival() {
+            return true;
+        }
+        if !safe.complete {
+            // There is nothing to choose: the old primary itself, which is in recovery, and nobody else.
+            return self.choose(&operation, &safe, safe.fit.clone());
+        }
         let mut elect = std::mem::take(&mut self.elect);
         let turn = elect.turn(self.now);
         self.elect = elect;

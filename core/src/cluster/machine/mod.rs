@@ -242,6 +242,7 @@ impl Machine {
             floor: None,
             failed: Vec::new(),
             flushed: self.flushed.filter(|_| new_term),
+            stopped: false,
             preset: None,
             allow_loss: false,
             timeline: None,

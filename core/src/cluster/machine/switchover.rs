@@ -43,6 +43,9 @@ impl Machine {
     pub(super) fn switch_over(&mut self) -> bool {
         let Some(operation) = self.record.operation.clone() else { return self.turn(Cause::Undone) };
         let Some(old) = operation.old.clone() else { return self.call_off("there is no primary") };
+        if operation.step < Step::Stop && self.is_gone(&old) {
+            return self.call_off("the primary is gone");
+        }
         match operation.step {
             Step::Checkpoint => self.prepare(&operation, &old),
             Step::Drain => self.drain(&operation, &old),
@@ -168,7 +171,11 @@ impl Machine {
         let up = self.seen(old).is_some_and(|node| node.claims() && self.asked_after(node, self.run.step_since));
         let limit = self.run.step_since + STOP_MAX + START_MAX;
         match self.want(operation.id, old, Effect::Stop, STOP_MAX) {
-            Progress::Done(_) => {}
+            Progress::Done(_) => {
+                if let Some(operation) = &mut self.record.operation {
+                    operation.stopped = true;
+                }
+            }
             Progress::Failing { tries, unknown: false, why } if tries >= TRIES && up => return self.call_off(&why),
             // Whether it stops or not, the standbys can fence it.
             Progress::Failing { .. } if self.is_gone(old) || self.now >= limit => {}

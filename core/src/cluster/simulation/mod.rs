@@ -20,7 +20,7 @@ mod scenario;
 mod steward;
 mod world;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use self::scenario::{Fault, Scenario, run};
 
@@ -41,7 +41,6 @@ fn each_seed(first: u64, runs: u64, scenario: fn(u64) -> Scenario) {
     if let Some(seed) = std::env::var("HOWDAH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()) {
         return tell(&scenario(seed));
     }
-    let began = Instant::now();
     let failed: Vec<(u64, Vec<String>)> = std::thread::scope(|scope| {
         let work = move |part: u64| -> Vec<(u64, Vec<String>)> {
             let seeds = (first + part..first + runs).step_by(2);
@@ -52,7 +51,6 @@ fn each_seed(first: u64, runs: u64, scenario: fn(u64) -> Scenario) {
         let here = work(0);
         here.into_iter().chain(other.join().unwrap()).collect()
     });
-    println!("{runs} runs in {:?}", began.elapsed());
     if let Some((seed, _)) = failed.iter().min() {
         failed.iter().for_each(|(seed, violations)| println!("seed {seed}: {violations:?}"));
         println!("the story of seed {seed} (HOWDAH_TEST_SEED={seed} runs it alone):");

@@ -22,6 +22,14 @@ impl Machine {
         let Some(seen) = &self.sight else { return false };
         let mut claims: Vec<&SeenNode> = seen.sight.nodes.iter().filter(|node| node.claims()).collect();
         claims.sort_by_key(|node| node.viewed.timeline);
+        // A server of another cluster at the address of one of ours: no standby is of its kind.
+        let has_kin = |claim: &&SeenNode| {
+            let kin = |node: &SeenNode| node.follows() && node.system.is_some() && node.system == claim.system;
+            seen.sight.nodes.iter().any(kin)
+        };
+        if claims.iter().any(has_kin) {
+            claims.retain(has_kin);
+        }
         if claims.len() > 1 && self.settings.failover == FailoverMode::Policy {
             self.rivals = claims.iter().map(|node| Name::from(&node.viewed.name)).collect();
             let names: Vec<&str> = claims.iter().map(|node| &*node.viewed.name).collect();

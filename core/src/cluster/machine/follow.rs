@@ -175,6 +175,12 @@ impl Machine {
         Some(plans)
     }
 
+    /// The same for one node.
+    pub(super) fn plain_plan(&self, node: &Name, why: &str) -> Option<StandbyPlan> {
+        let plans = self.plain_plans(Some(node), why)?;
+        plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(node))
+    }
+
     /// What is done without a policy: everybody follows the primary itself.
     fn plain_plans(&self, only: Option<&Name>, why: &str) -> Option<Vec<StandbyPlan>> {
         let event = self.promotion_event(only)?;

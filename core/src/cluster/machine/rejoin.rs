@@ -13,6 +13,7 @@ use super::super::{
 use super::{
     Machine,
     follow::{COPY_MAX, REPOINT_MAX, TRIES},
+    orders::ORDERED,
     switchover::START_MAX,
     tasks::Progress,
 };
@@ -94,9 +95,7 @@ impl Machine {
             return self.end_rejoin(Err(format!("{node} is the primary")));
         }
         let Some(plans) = self.plans_for(Some(&node)) else { return false };
-        let Some(plan) = plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(&node)) else {
-            return self.end_rejoin(Ok(format!("the policy leaves {node} alone")));
-        };
+        let plan = plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(&node));
         let needs_stop = self.following.needs_stop.unwrap_or_else(|| {
             operation.kind == Kind::Reinit
                 || self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
@@ -111,9 +110,21 @@ impl Machine {
             self.following.resting.retain(|(name, _)| *name != node);
             return ended;
         }
-        if operation.kind == Kind::Rejoin && plan.action == FollowAction::LeaveAlone {
-            return self.end_rejoin(Ok(format!("the policy leaves {node} alone: {}", plan.why)));
-        }
+        let leaves_alone = plan.as_ref().is_none_or(|plan| plan.action == FollowAction::LeaveAlone);
+        let plan = match plan {
+            Some(plan) if operation.kind == Kind::Reinit || !leaves_alone => plan,
+            // Policies leave alone what is no running standby. Whether it comes back, others have decided.
+            left if needs_stop || operation.why == ORDERED => {
+                let Some(plan) = self.plain_plan(&node, left.as_ref().map_or("it has none", |plan| &plan.why)) else {
+                    return false;
+                };
+                plan
+            }
+            left => {
+                let why = left.map_or_else(String::new, |plan| format!(": {}", plan.why));
+                return self.end_rejoin(Ok(format!("the policy leaves {node} alone{why}")));
+            }
+        };
         let Some(steps) = self.steps_for(operation.kind, &node, primary, &plan, needs_stop) else { return false };
         let controlled = self.settings.node(&node).is_some_and(|settings| settings.controlled);
         if steps.len() > 1 && !controlled {

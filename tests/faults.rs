@@ -10,9 +10,8 @@ mod switchover;
 use std::time::Duration;
 
 use howdah::demo::{ClusterOptions, PgCluster, PgNode, ProxyConfig, Synchronous, wait};
+pub use howdah_tests::hands::executed_here;
 use howdah_tests::{PATIENCE, Proxy};
-
-use crate::rejoin::lab::{bin_dir, owner};
 
 /// A primary and two standbys, of which each commit waits for one.
 fn synchronous_cluster() -> PgCluster {
@@ -63,22 +62,4 @@ fn primary_of<'c>(proxy: &Proxy, cluster: &'c PgCluster) -> Option<&'c PgNode> {
         |row: &&Vec<String>| table.value(row, "role") == Some("primary") && table.value(row, "health") == Some("up");
     let name = table.rows.iter().find(is_primary).and_then(|row| table.value(row, "name"))?;
     cluster.node(name).ok()
-}
-
-/// Commands on this machine act on the nodes.
-fn executed_here(cluster: &PgCluster, config: ProxyConfig) -> ProxyConfig {
-    let config = config
-        .in_cluster("executor", "\"exec\"")
-        .in_cluster("bin_dir", &quoted(&bin_dir(cluster.primary()).to_string_lossy()));
-    let config = match owner(&cluster.primary().data) {
-        Some(user) => config.in_cluster("run_as", &quoted(&user)),
-        None => config,
-    };
-    cluster.nodes().iter().fold(config, |config, node| {
-        config.node(&node.name, &format!("data_dir = {}", quoted(&node.data.to_string_lossy())))
-    })
-}
-
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
 }

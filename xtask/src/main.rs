@@ -10,6 +10,7 @@ mod setup;
 mod shell;
 mod steps;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Bench),
     /// Run PostgreSQL's and the drivers' own suites through the proxy
     Conformance(conformance::Conformance),
+    /// Hurt clusters as a talk of 2013 did, and write a report with pictures
+    Verify(verify::Verify),
     /// Look for inputs that break something
     Fuzz(fuzz::Fuzz),
     /// Only find or install what the other commands need
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Test(test) => test.run(),
         Task::Bench(bench) => bench.run(),
         Task::Conformance(conformance) => conformance.run(),
+        Task::Verify(verify) => verify.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Setup => setup::prepare(setup::Purpose::Test).map(drop),
     };

@@ -204,7 +204,9 @@ impl Desk {
             let Some(cluster) = generation.config.clusters.get(&**name) else { continue };
             let login = ControlLogin::of(&generation.config, cluster, &generation.server_tls);
             match (&watch.steward, cluster.failover) {
-                (Some(steward), Failover::Automatic) => steward.update(Arc::clone(cluster), login),
+                (Some(steward), Failover::Automatic) => {
+                    steward.update(Arc::clone(cluster), login, generation.config.switchover_pinned)
+                }
                 (Some(_), _) => {
                     watch.steward = None;
                     watch.monitor.rule(Ruling::default());
@@ -219,6 +221,7 @@ impl Desk {
                         traffic: Arc::new(OwnTraffic(Arc::clone(&self.shared))),
                         policies: Arc::new(Policies { shared: Arc::clone(&self.shared), cluster: Arc::clone(name) }),
                         login,
+                        pinned: generation.config.switchover_pinned,
                     })?);
                 }
                 (None, _) => {}

@@ -5,6 +5,7 @@
 mod bench;
 mod conformance;
 mod demo;
+mod faults;
 mod fuzz;
 mod setup;
 mod shell;
@@ -27,6 +28,8 @@ enum Task {
     Bench(bench::Bench),
     /// Run PostgreSQL's and the drivers' own suites through the proxy
     Conformance(conformance::Conformance),
+    /// Hurt clusters in every way, and print what clients noticed
+    Faults(faults::Faults),
     /// Hurt clusters as a talk of 2013 did, and write a report with pictures
     Verify(verify::Verify),
     /// Look for inputs that break something
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Test(test) => test.run(),
         Task::Bench(bench) => bench.run(),
         Task::Conformance(conformance) => conformance.run(),
+        Task::Faults(faults) => faults.run(),
         Task::Verify(verify) => verify.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Setup => setup::prepare(setup::Purpose::Test).map(drop),

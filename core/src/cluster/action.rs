@@ -313,7 +313,7 @@ pub enum Refusal {
     #[error("no node is named \"{0}\"")]
     NoSuchNode(Name),
     /// The node cannot be stopped and started.
-    #[error("{0} cannot be stopped and started from here: set control.method for it, or use FAILOVER")]
+    #[error("{0} cannot be stopped and started from here: its executor is \"none\"; set that, or use FAILOVER")]
     NotControlled(Name),
     /// The state of the cluster forbids it.
     #[error("{0}")]

@@ -9,6 +9,7 @@ use super::{
     operation::{Kind, Operation, Record},
     settings::Settings,
     sight::Sight,
+    sync_set::Electorate,
 };
 use crate::id::Lsn;
 
@@ -54,13 +55,23 @@ pub struct Safe {
 }
 
 impl Ballot<'_> {
-    /// Those who were heard satisfy the electorate.
+    /// Those who were heard suffice.
     pub fn quorate(&self) -> bool {
+        self.usable().next().is_some() && (self.complete() || self.operation.allow_loss || self.old_is_heard())
+    }
+
+    /// Those who were heard have, between them, everything that was acknowledged.
+    fn complete(&self) -> bool {
         self.operation.floor.is_some()
-            || self.operation.allow_loss && self.usable().next().is_some()
-            || self.old_is_heard()
+            || self.handed_over()
             || self.record.electorate.satisfied_by(|name| self.usable().any(|heard| &*heard.node == name))
-                && self.usable().next().is_some()
+    }
+
+    /// Commits waited for nobody, but the old primary was stopped cleanly, and somebody has what it had before that.
+    fn handed_over(&self) -> bool {
+        let last = self.operation.flushed.filter(|_| self.operation.stopped);
+        self.record.electorate == Electorate::Nobody
+            && last.is_some_and(|last| self.usable().any(|heard| heard.at >= last))
     }
 
     /// The safe set, or why there is none.
@@ -68,11 +79,9 @@ impl Ballot<'_> {
         if !self.quorate() {
             return Err("those who answer may lack commits that were acknowledged".into());
         }
-        let complete = self.operation.floor.is_some()
-            || self.record.electorate.satisfied_by(|name| self.usable().any(|heard| &*heard.node == name));
         // The old primary has everything that it acknowledged, but may not have replayed it yet: of how far the
         // others must be, its position says nothing.
-        let only_old = self.old_is_heard() && !complete && !self.operation.allow_loss;
+        let only_old = self.old_is_heard() && !self.complete() && !self.operation.allow_loss;
         let furthest = self.usable().map(|heard| heard.at).max().ok_or("no standby answers")?;
         let floor = self.operation.floor.unwrap_or(furthest);
         let loss_bytes = self.operation.flushed.map_or(0, |flushed| flushed.0.saturating_sub(floor.0));
@@ -101,15 +110,13 @@ impl Ballot<'_> {
 
     /// How much may be lost.
     fn bound(&self, loss_bytes: u64, only_old: bool) -> Result<(), String> {
-        use super::sync_set::Electorate::{Nobody, Quorum, Unbound};
-
         if self.operation.allow_loss || only_old {
             return Ok(());
         }
         let (most, known) = match (&self.record.electorate, self.operation.kind) {
-            (Quorum { .. } | Nobody, _) => return Ok(()),
-            (Unbound, Kind::Switchover) => (0, self.operation.flushed.is_some()),
-            (Unbound, _) => (self.settings.max_loss_bytes, self.operation.flushed.is_some()),
+            (Electorate::Quorum { .. } | Electorate::Nobody, _) => return Ok(()),
+            (Electorate::Unbound, Kind::Switchover) => (0, self.operation.flushed.is_some()),
+            (Electorate::Unbound, _) => (self.settings.max_loss_bytes, self.operation.flushed.is_some()),
         };
         if !known {
             return Err("how much would be lost is not known: the old primary was never seen".into());

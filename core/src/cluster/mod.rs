@@ -22,6 +22,8 @@ pub mod operation;
 pub mod quarantine;
 pub mod settings;
 pub mod sight;
+#[cfg(test)]
+mod simulation;
 mod standby_names;
 pub mod standing;
 pub mod state;

@@ -92,6 +92,8 @@ pub struct Operation {
     /// Where the old primary's log ended as far as was seen: what is lost is counted from here.
     #[serde(with = "position::maybe")]
     pub flushed: Option<Lsn>,
+    /// The old primary was stopped cleanly, by us.
+    pub stopped: bool,
     /// For whom commits wait once the candidate is promoted.
     pub preset: Option<StandbySet>,
     /// An operator allowed to lose data.

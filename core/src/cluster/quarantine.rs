@@ -130,7 +130,7 @@ impl Exam<'_> {
             return Some(if node.claims() { Offence::Zombie } else { Offence::Unproven });
         }
         // What it said before the route changed is no offence: it may be the very node that is being promoted.
-        let current = self.seen_at.checked_sub(node.asked).is_some_and(|asked| asked >= self.route_since);
+        let current = self.seen_at.checked_sub(node.asked).is_some_and(|asked| asked > self.route_since);
         let candidate =
             self.record.operation.as_ref().is_some_and(|operation| operation.candidate.as_deref() == Some(name));
         if !node.answers() || !current {
@@ -165,8 +165,8 @@ impl Exam<'_> {
             (Some(flushed), Some(received)) => flushed.0.saturating_sub(received.0) <= self.settings.max_lag_bytes,
             _ => false,
         };
-        let streams =
-            node.receiver.is_some_and(|receiver| receiver.streaming && receiver.timeline == Some(route.timeline));
+        let primary = route.primary.as_deref().and_then(|primary| self.sight.node(primary));
+        let streams = primary.is_some_and(|primary| self.sight.leads_to(node, primary.viewed.id, route.timeline));
         node.follows() && same(node.system) && streams && node.viewed.timeline == Some(route.timeline) && near
     }
 }

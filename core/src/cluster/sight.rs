@@ -140,6 +140,31 @@ impl Sight {
         self.nodes.iter().find(|node| &*node.viewed.name == name)
     }
 
+    /// What the node streams comes from that primary, on that timeline, directly or through others.
+    ///
+    /// The timeline alone proves nothing: two nodes that were promoted from the same one give theirs the same number.
+    pub fn leads_to(&self, node: &SeenNode, primary: NodeId, timeline: u32) -> bool {
+        let mut at = node;
+        // A way through more nodes than there are is a circle.
+        for _ in 0..self.nodes.len() {
+            let Some(receiver) = at.receiver.filter(|receiver| receiver.streaming && at.follows()) else {
+                return false;
+            };
+            if receiver.timeline != Some(timeline) {
+                return false;
+            }
+            match receiver.upstream {
+                Some(upstream) if upstream == primary => return true,
+                Some(upstream) => match self.by_id(upstream) {
+                    Some(next) => at = next,
+                    None => return false,
+                },
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// The node of that number.
     pub fn by_id(&self, id: NodeId) -> Option<&SeenNode> {
         self.nodes.iter().find(|node| node.viewed.id == id)

@@ -1,7 +1,7 @@
 //! The states of a cluster, as a table: what makes it go from which to which, and why.
 //!
 //! The table is the only way from one state to another, the reason in it is what operators read, and the drawing
-//! in [`states.md`](https://github.com/howdah/howdah/blob/main/core/src/cluster/states.md) is made from it. Whoever finds out that a cause holds is the [`machine`](super::machine).
+//! in `states.md`, beside this file, is made from it. Whoever finds out that a cause holds is the [`machine`](super::machine).
 
 use std::fmt::Write;
 
@@ -180,7 +180,7 @@ const TABLE: &[Row] = &[
     row(&[Promote], C::Promoted, Publish, "the candidate takes writes"),
     row(&[Promote, Publish], C::CandidateGone, Fence, "the candidate is gone before any client could reach it"),
     row(
-        &[Fence, NoPrimarySafe],
+        &[Fence, Elect, FastForward, NoPrimarySafe],
         C::CandidateBack,
         Promote,
         "a candidate that was given up has been promoted after all",

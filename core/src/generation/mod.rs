@@ -106,7 +106,7 @@ impl Generation {
             secret,
             tls: self.server_tls.clone(),
             connect_timeout: config.server_connect_timeout,
-            socket: SocketOptions::from(config),
+            socket: SocketOptions::towards(config, cluster.is_some_and(|cluster| cluster.heals())),
             parameters: Arc::from([]),
         }
     }

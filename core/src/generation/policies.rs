@@ -1,6 +1,6 @@
 //! The policies of a generation: each component is read once, and loaded once for each cluster.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::builder::BuildError;
 use crate::{
@@ -51,6 +51,9 @@ fn bytes(role: Role, component: &ComponentSource) -> Result<Vec<u8>, BuildError>
     }
 }
 
+/// What a stand-in for a failover policy is set to: `failover_interval` holds for whoever decides.
+static STAND_IN: LazyLock<serde_json::Value> = LazyLock::new(|| serde_json::json!({ "min_interval": 0 }));
+
 /// Loads the policies of one cluster.
 pub(super) struct Policies<'a> {
     pub(super) engine: &'a Engine,
@@ -72,6 +75,25 @@ impl Policies<'_> {
         let follow_primary = self.load(Role::FollowPrimary, components.follow_primary.as_ref(), |spec, _| {
             FollowPolicy::load(engine, spec, nodes)
         })?;
+        let failover = match (failover, self.stand_in(Role::Failover, components.failover.as_ref())) {
+            (Some(own), Some(spec)) => Some(
+                own.with_stand_in(
+                    FailoverPolicy::load(engine, &spec, nodes)
+                        .map_err(|cause| BuildError::Plugin { role: Role::Failover, cause })?,
+                ),
+            ),
+            (failover, _) => failover,
+        };
+        let follow_primary =
+            match (follow_primary, self.stand_in(Role::FollowPrimary, components.follow_primary.as_ref())) {
+                (Some(own), Some(spec)) => Some(
+                    own.with_stand_in(
+                        FollowPolicy::load(engine, &spec, nodes)
+                            .map_err(|cause| BuildError::Plugin { role: Role::FollowPrimary, cause })?,
+                    ),
+                ),
+                (follow_primary, _) => follow_primary,
+            };
         let sync_set =
             self.load(Role::SyncSet, components.sync_set.as_ref(), |spec, _| SyncSetPolicy::load(engine, spec, nodes))?;
         Ok(ControlPolicies {
@@ -79,6 +101,15 @@ impl Policies<'_> {
             follow_primary: Arc::new(follow_primary.unwrap_or_default()),
             sync_set: Arc::new(sync_set.unwrap_or_default()),
         })
+    }
+
+    /// The builtin policy that answers when a component of the operator's gives no answer: a cluster that has lost its
+    /// primary is healed all the same. A set for commits to wait for just stays as it is.
+    fn stand_in(&self, role: Role, component: Option<&Component<'_>>) -> Option<PolicySpec<'static>> {
+        let own = component.is_some_and(|(plugin, _)| !matches!(plugin.component, ComponentSource::Builtin(_)));
+        let component = builtin(role.key()).filter(|_| own)?;
+        let settings = if role == Role::Failover { &*STAND_IN } else { &serde_json::Value::Null };
+        Some(PolicySpec { name: role.key(), component, sha256: None, settings, grants: &[], generation: self.number })
     }
 
     fn load<P>(

@@ -111,7 +111,17 @@ impl From<&Config> for SocketOptions {
     }
 }
 
+/// Where another node takes over from one whose network swallows everything, bytes stay unacknowledged for no longer.
+const USER_TIMEOUT_WHERE_HEALED: Duration = Duration::from_secs(3);
+
 impl SocketOptions {
+    /// Towards the nodes of a cluster: where it heals, there always is a limit for unacknowledged bytes.
+    pub fn towards(config: &Config, heals: bool) -> Self {
+        let own = Self::from(config);
+        let user_timeout = own.user_timeout.or(heals.then_some(USER_TIMEOUT_WHERE_HEALED));
+        Self { user_timeout, ..own }
+    }
+
     /// Sets these on `socket`, and TCP_NODELAY always: we write whole batches, and Nagle would hold back their ends.
     pub fn apply<'s>(&self, socket: impl Into<SockRef<'s>>) -> io::Result<()> {
         let socket = socket.into();

@@ -1,7 +1,7 @@
 //! What the control plane asks about its primary: is it lost, and whom to promote.
 //!
 //! Calls are synchronous and may take 200 ms of CPU time when the policy is at its worst: make them from a
-//! thread that may wait. Without an answer the null policy holds, which never fails over.
+//! thread that may wait. Without an answer its stand-in decides; without one the null policy holds, which never fails over.
 
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct FailoverPolicy(Option<Loaded>);
 struct Loaded {
     policy: Policy<FailoverWorld>,
     tick: Duration,
+    /// Who answers when it does not.
+    stand_in: Option<Box<FailoverPolicy>>,
 }
 
 impl FailoverPolicy {
@@ -49,7 +51,15 @@ impl FailoverPolicy {
         let tick = validate::tick(requirements.tick).map_err(|cause| invalid("setup", cause))?;
         let first = policy.try_out(|instance| assess(instance, &first_view(nodes)));
         first.map_err(|cause| PluginError::Call { call: "the first assess", cause })?;
-        Ok(Self(Some(Loaded { policy, tick })))
+        Ok(Self(Some(Loaded { policy, tick, stand_in: None })))
+    }
+
+    /// Has that one answer whenever this one does not.
+    pub fn with_stand_in(mut self, other: Self) -> Self {
+        if let Some(loaded) = &mut self.0 {
+            loaded.stand_in = Some(Box::new(other));
+        }
+        self
     }
 
     /// The policy of those who configured none: never fails over, and promotes only whom an operator names.
@@ -69,19 +79,25 @@ impl FailoverPolicy {
 
     /// Is the primary lost?
     pub fn assess(&self, view: &View) -> Verdict {
-        let Some(Loaded { policy, .. }) = &self.0 else {
+        let Some(Loaded { policy, stand_in, .. }) = &self.0 else {
             return Verdict::Hold("there is no failover policy".to_owned());
         };
-        policy.ask(|instance| assess(instance, view)).unwrap_or_else(|none| Verdict::Hold(none.to_string()))
+        policy.ask(|instance| assess(instance, view)).unwrap_or_else(|none| match stand_in {
+            Some(other) => other.assess(view),
+            None => Verdict::Hold(none.to_string()),
+        })
     }
 
     /// Whom to promote; `target` is the operator's choice, if there is one, and nobody else is promoted then.
     pub fn elect(&self, view: &View, trigger: Trigger, target: Option<NodeId>) -> Election {
-        let Some(Loaded { policy, .. }) = &self.0 else {
+        let Some(Loaded { policy, stand_in, .. }) = &self.0 else {
             return without(trigger, target, "there is no failover policy".to_owned());
         };
         let answer = policy.ask(|instance| elect(instance, view, trigger, target));
-        answer.unwrap_or_else(|none| without(trigger, target, none.to_string()))
+        answer.unwrap_or_else(|none| match stand_in {
+            Some(other) => other.elect(view, trigger, target),
+            None => without(trigger, target, none.to_string()),
+        })
     }
 
     /// How the policy does; `None` for the null policy.

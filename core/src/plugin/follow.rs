@@ -21,7 +21,14 @@ use crate::{
 
 /// A follow-primary policy of one cluster in one generation.
 #[derive(Debug, Default)]
-pub struct FollowPolicy(Option<Policy<FollowWorld>>);
+pub struct FollowPolicy(Option<Loaded>);
+
+#[derive(Debug)]
+struct Loaded {
+    policy: Policy<FollowWorld>,
+    /// Who answers when it does not.
+    stand_in: Option<Box<FollowPolicy>>,
+}
 
 impl FollowPolicy {
     /// Prepares a policy: checks, compiles and starts it, hands it its settings, and asks it about a
@@ -34,7 +41,15 @@ impl FollowPolicy {
             let first = policy.try_out(|instance| plan(instance, &event));
             first.map_err(|cause| PluginError::Call { call: "the first plan", cause })?;
         }
-        Ok(Self(Some(policy)))
+        Ok(Self(Some(Loaded { policy, stand_in: None })))
+    }
+
+    /// Has that one answer whenever this one does not.
+    pub fn with_stand_in(mut self, other: Self) -> Self {
+        if let Some(loaded) = &mut self.0 {
+            loaded.stand_in = Some(Box::new(other));
+        }
+        self
     }
 
     /// The policy of those who configured none: leaves every standby alone.
@@ -50,21 +65,27 @@ impl FollowPolicy {
     /// What each standby does; one without a plan is left alone. Ask once for each promotion, and again when
     /// a run that was interrupted goes on.
     pub fn plan(&self, event: &PromotionEvent) -> Vec<StandbyPlan> {
-        let Some(policy) = &self.0 else { return Vec::new() };
+        let Some(Loaded { policy, stand_in }) = &self.0 else { return Vec::new() };
         // The failure has been logged and counted; there is nobody to tell here.
-        policy.ask(|instance| plan(instance, event)).unwrap_or_default()
+        let answer = policy.ask(|instance| plan(instance, event));
+        answer.unwrap_or_else(|_| stand_in.as_ref().map_or_else(Vec::new, |other| other.plan(event)))
     }
 
     /// A step failed: what its standby does next. [`FollowAction::LeaveAlone`] gives up.
     pub fn retry(&self, event: &PromotionEvent, failure: &StepFailure) -> StandbyPlan {
         let give_up = |why| StandbyPlan { action: FollowAction::LeaveAlone, why, ..failure.plan.clone() };
-        let Some(policy) = &self.0 else { return give_up("there is no follow-primary policy".to_owned()) };
-        policy.ask(|instance| retry(instance, event, failure)).unwrap_or_else(|none| give_up(none.to_string()))
+        let Some(Loaded { policy, stand_in }) = &self.0 else {
+            return give_up("there is no follow-primary policy".to_owned());
+        };
+        policy.ask(|instance| retry(instance, event, failure)).unwrap_or_else(|none| match stand_in {
+            Some(other) => other.retry(event, failure),
+            None => give_up(none.to_string()),
+        })
     }
 
     /// How the policy does; `None` for the null policy.
     pub fn numbers(&self) -> Option<PolicyNumbers> {
-        self.0.as_ref().map(Policy::numbers)
+        self.0.as_ref().map(|loaded| loaded.policy.numbers())
     }
 }
 

@@ -121,7 +121,7 @@ impl Session {
     pub(super) async fn consider_in_transaction(&mut self, request: &Request) -> Result<(), SessionError> {
         let considered = self.consider(request);
         if matches!(considered, Err(SessionError::Refused(_))) {
-            self.fail_transaction().await?;
+            Box::pin(self.fail_transaction()).await?;
         }
         considered
     }

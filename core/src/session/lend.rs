@@ -23,8 +23,7 @@ impl Session {
         self.drop_dead_server();
         if self.lease.is_some() {
             if self.lease_node == node {
-                self.announce_use();
-                return self.bring_up_to_date().await;
+                return self.begin_use(now).await;
             }
             self.park();
         }
@@ -38,7 +37,7 @@ impl Session {
             };
             let lease = match own.or_else(|| pool.try_checkout(self.worker.id)) {
                 Some(lease) => lease,
-                None if self.unpark_primary(node) => return self.bring_up_to_date().await,
+                None if self.unpark_primary(node) => return self.begin_use(now).await,
                 // In a box: what is rare must not make every session larger.
                 None => Box::pin(self.wait_in_line(&pool, node, now)).await?,
             };
@@ -46,24 +45,39 @@ impl Session {
             self.count_assignment(now);
         }
         self.lease_node = node;
-        self.announce_use();
-        self.check_alive(now).await?;
+        if self.lease.as_ref().is_some_and(|lease| lease.due_check(now).is_some()) {
+            Box::pin(self.check_alive(now)).await?;
+        }
+        self.begin_use(now).await
+    }
+
+    async fn begin_use(&mut self, now: Moment) -> Result<(), SessionError> {
+        if !self.take_up_server() {
+            self.release(now);
+            return Err(SessionError::Moved);
+        }
         self.bring_up_to_date().await
     }
 
-    /// Notes that the session uses its server, before it is looked whether it still may: so either that is seen, or
-    /// whoever wants the node to be without transactions sees this one.
-    pub(super) fn announce_use(&mut self) {
-        if let Some(lease) = &mut self.lease {
-            lease.info.went_to(u64::from(self.info.pid));
-            lease.term = self.cluster.facts.load().term;
-            self.info.note_server(lease.info.id);
-        }
+    /// Begins to use the server that the session has; false when it may not do any more what only the primary may.
+    ///
+    /// Announced first, checked second: either we see that it may not, or whoever wants the node to be without
+    /// transactions sees this one.
+    pub(super) fn take_up_server(&mut self) -> bool {
+        let pinned = self.is_pinned();
+        let Some(lease) = &mut self.lease else { return false };
+        lease.info.went_to(u64::from(self.info.pid));
+        self.info.note_server(lease.info.id);
+        let facts = self.cluster.facts.load();
+        lease.term = facts.term;
+        self.exchange.keeps_farewells = facts.heals && !pinned;
+        let careful = facts.heals || facts.hold.is_some();
+        !careful || self.lease_role != Role::Primary || facts.open_primary() == Some(self.lease_node)
     }
 
     /// In session mode, the session's own server may have died since its last request, and nobody is worse off.
     fn drop_dead_server(&mut self) {
-        if !self.outlives_servers() {
+        if (self.lease.is_none() && self.parked.is_empty()) || !self.outlives_servers() {
             return;
         }
         self.parked.retain(|(_, lease)| !lease.info.is_cut());
@@ -201,8 +215,7 @@ impl Session {
             }
             let pool = Arc::clone(lease.pool());
             self.lease = None;
-            self.lease = Some(Box::pin(self.wait_in_line(&pool, self.lease_node, now)).await?);
-            self.announce_use();
+            self.lease = Some(self.wait_in_line(&pool, self.lease_node, now).await?);
         }
         Ok(())
     }
@@ -220,10 +233,11 @@ impl Session {
             return Ok(());
         }
         if strange {
-            self.forget_strange_settings().await?;
+            Box::pin(self.forget_strange_settings()).await?;
         }
         self.bring_settings().await?;
-        self.bring_sql_statements().await
+        let same = self.lease.as_ref().is_none_or(|lease| lease.sql_statements.same(&self.sql_statements));
+        if same { Ok(()) } else { Box::pin(self.bring_sql_statements()).await }
     }
 
     /// Another session may have set what nobody knows of.
@@ -245,7 +259,7 @@ impl Session {
         if !has_identity && !prepares && lease.pool().has_taken(&self.settings) {
             self.exchange.precede(lease, sql.as_bytes());
         } else if !sql.is_empty() {
-            match lease.run(&sql).await {
+            match Box::pin(lease.run(&sql)).await {
                 Ok(()) => lease.pool().note_taken(&self.settings),
                 Err(error @ RunError::Server { .. }) => return Err(SessionError::Settings(error)),
                 Err(error) => {
@@ -261,9 +275,6 @@ impl Session {
     /// Has the server forget what other sessions prepared by SQL, and prepare what this one has.
     async fn bring_sql_statements(&mut self) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
-        if lease.sql_statements.same(&self.sql_statements) {
-            return Ok(());
-        }
         for step in lease.sql_statements.towards(&self.sql_statements) {
             match lease.run(&step).await {
                 // Its table may be gone: then EXECUTE fails as it would have anyway.

@@ -13,13 +13,13 @@ use super::{
     error::SessionError,
     info::ClientState,
     outcome::Outcome,
-    relay::{Answer, Broken, Flow},
+    relay::{Answer, Broken, Flow, Parting},
     request::Request,
     unit::messages,
 };
 use crate::{
     clock::Moment,
-    facts::{Report, Role},
+    facts::Report,
     server::statements::Statement,
     session::prepared::Prepared,
     sql::{Kind, effect::Effect},
@@ -236,7 +236,7 @@ impl Session {
     fn scene(&mut self, request: &Request, before: &Before, ending: Ending) -> Scene {
         let exchange = &self.exchange;
         let at_hand = exchange.kept == request.len && request.is_whole();
-        let (unsent, farewell) = (!exchange.sent, exchange.farewell);
+        let (unsent, farewell) = (!exchange.sent, exchange.parting == Parting::SaidAtOnce);
         let (untouched, committed) =
             (at_hand && !exchange.touched, exchange.committed && exchange.is_between_messages());
         Scene {
@@ -283,7 +283,14 @@ impl Session {
     /// Lets go of a server that is lost, and of what was half said by it.
     pub(super) fn lose_server(&mut self) {
         self.cluster.reports.send(Report::ConnectionLost(self.lease_node));
-        self.lease = None;
+        if let Some(lease) = self.lease.take()
+            && self.exchange.parting == Parting::Silent
+            && lease.age == lease.pool().age()
+        {
+            // Its node may be dying, one process after the other. That the pool's other servers are still there proves
+            // nothing; a login does. Who lost one of those has no say, or servers would be opened in vain.
+            lease.pool().reconnect();
+        }
         self.info.note_server(0);
         self.undo_names();
         self.exchange.abandon();
@@ -475,12 +482,5 @@ impl Session {
         use crate::server::RunError;
         let lost = matches!(error, SessionError::Settings(RunError::Io(_) | RunError::Protocol));
         lost && self.lease.is_none() && self.outlives_servers()
-    }
-
-    /// Whether the server that the session has may do for it what only the primary may.
-    pub(super) fn may_begin(&self) -> bool {
-        let facts = self.cluster.facts.load();
-        let careful = facts.heals || facts.hold.is_some();
-        !careful || self.lease_role != Role::Primary || facts.open_primary() == Some(self.lease_node)
     }
 }

@@ -241,16 +241,16 @@ impl Session {
     }
 
     /// Serves the client until it leaves, we send it away, or something breaks beyond repair.
-    pub async fn serve(mut self) -> Result<Farewell, SessionError> {
+    pub async fn serve(mut self: Box<Self>) -> Result<Farewell, SessionError> {
         loop {
             match self.turn().await {
                 Ok(None) => {}
                 Ok(Some(farewell)) => {
-                    self.wind_up().await;
+                    Box::pin(self.wind_up()).await;
                     return Ok(farewell);
                 }
                 Err(error) => {
-                    self.fail(&error).await;
+                    Box::pin(self.fail(&error)).await;
                     return Err(error);
                 }
             }
@@ -276,11 +276,12 @@ impl Session {
         }
         self.flush().await?;
         if self.traces.is_some() && !self.is_in_transaction() {
-            self.settle().await?;
+            // In a box, as all that is rare, or every session would be larger.
+            Box::pin(self.settle()).await?;
             self.flush().await?;
         }
         if self.listening.is_some() {
-            self.deliver().await?;
+            Box::pin(self.deliver()).await?;
         }
         Ok(None)
     }
@@ -359,11 +360,11 @@ impl Session {
             Event::Client(Err(cause)) => Err(Broken::Client(cause).into()),
             Event::Order(order) => Err(SessionError::Ordered(order)),
             Event::Server => {
-                self.hear_server().await?;
+                Box::pin(self.hear_server()).await?;
                 Ok(None)
             }
             Event::Heard => {
-                self.deliver().await?;
+                Box::pin(self.deliver()).await?;
                 Ok(None)
             }
         }
@@ -489,5 +490,28 @@ impl Drop for Session {
         }
         self.set.shared.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
         self.worker.shared.clients.forget(self.info.pid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An idle client has one of these. What is rare goes into boxes, and is not part of it; the rest is the kernel's
+    /// and the allocator's.
+    const IDLE_MAX_BYTES: usize = 1_536;
+
+    /// The future of a client's stay, the session itself aside.
+    fn size_of_stay<F>(_: fn(Box<Session>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_session_stays_small() {
+        let (stay, session, exchange) = (size_of_stay(Session::serve), size_of::<Session>(), size_of::<Exchange>());
+        assert!(
+            stay + session <= IDLE_MAX_BYTES,
+            "{stay} bytes, and {session} the session, {exchange} of these the exchange"
+        );
     }
 }

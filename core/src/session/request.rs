@@ -121,8 +121,7 @@ impl Session {
             } else if self.is_pinned() && self.lease.is_some() {
                 self.consider(request)?;
                 self.listen_ahead().await?;
-                self.announce_use();
-                if !self.may_begin() {
+                if !self.take_up_server() {
                     Box::pin(self.wait_for_own_server(since)).await?;
                 }
                 self.bring_up_to_date().await?;
@@ -131,17 +130,11 @@ impl Session {
             } else {
                 let node = self.route(request, avoid, since).await?;
                 self.listen_ahead().await?;
-                let lent = self.lend(node, since).await;
-                if lent.is_ok() && !self.may_begin() {
-                    // It was until just now; the way there is found anew, or waited for.
-                    self.release(now);
-                    left += 1;
-                    continue;
-                }
-                if let Err(error) = lent {
+                if let Err(error) = self.lend(node, since).await {
                     match self.other_than(node, error, left)? {
                         Instead::Elsewhere => avoid = Some(node),
-                        Instead::Here => {}
+                        // The way is found anew, or waited for.
+                        Instead::Here => left += 1,
                         Instead::Later => {
                             Box::pin(self.wait_for_news(since)).await?;
                             left += 1;
@@ -156,7 +149,7 @@ impl Session {
             self.own_sequences();
             self.expect_resets(request);
             self.exchange.keeps_ready = self.may_notify_itself();
-            self.exchange.keeps_farewells = self.outlives_servers();
+            self.exchange.keeps_farewells &= !self.is_pinned();
             if in_transaction && self.exchange.keeps_farewells {
                 self.ask_xid();
             }
@@ -249,7 +242,7 @@ impl Session {
         if self.cluster.router.looks_closer() {
             // It may be refused, and then nothing goes in front of it.
             if let (false, Some(lease)) = (undoing.is_empty(), &mut self.lease)
-                && let Err(error) = lease.run(&undoing).await
+                && let Err(error) = Box::pin(lease.run(&undoing)).await
             {
                 if !matches!(error, RunError::Server { .. }) {
                     self.lease = None;

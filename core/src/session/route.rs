@@ -80,7 +80,7 @@ impl Session {
             chooser.choose(&plan).filter(|node| may_go_to(&facts, *node))
         } else {
             drop(facts);
-            let facts = self.wait_for_replay(&plan, avoid).await;
+            let facts = Box::pin(self.wait_for_replay(&plan, avoid)).await;
             self.chooser(&facts, avoid).choose(&plan).filter(|node| may_go_to(&facts, *node))
         };
         let node = match chosen {

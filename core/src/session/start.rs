@@ -47,7 +47,7 @@ pub async fn start(
     worker: Rc<Worker>,
     generation: Arc<Generation>,
     hello: Box<ClientHello>,
-) -> Option<(Session, [Place; 2])> {
+) -> Option<(Box<Session>, [Place; 2])> {
     let mut hello = *hello;
     match prepare(&worker, &generation, &hello).await {
         Ok(ready) => enter(worker, &generation, hello, ready).await,
@@ -263,7 +263,7 @@ async fn enter(
     generation: &Generation,
     mut hello: ClientHello,
     ready: Ready,
-) -> Option<(Session, [Place; 2])> {
+) -> Option<(Box<Session>, [Place; 2])> {
     let key_bytes = hello.protocol.cancel_key(&[0; CANCEL_KEY_BYTES]).len();
     let info = worker.shared.clients.register(NewClient {
         user: Arc::clone(&ready.set.user),
@@ -283,7 +283,8 @@ async fn enter(
         tracing::info!(user = &*info.user, database = &*info.database, from = %info.address, "client came");
     }
     welcome(&mut hello.out, &ready.welcome.parameters, info.pid, &info.key, hello.protocol);
-    let session = Session::new(
+    // In a box of its own: futures keep what they are given more than once.
+    let session = Box::new(Session::new(
         worker,
         NewSession {
             client: hello.stream,
@@ -295,13 +296,13 @@ async fn enter(
             attributes: ready.attributes,
             unread: hello.unread,
         },
-    );
+    ));
     Some((session.greeted(&hello.out).await?, ready.places))
 }
 
 impl Session {
     /// Sends the welcome; a client that is gone by then has no session.
-    async fn greeted(mut self, out: &[u8]) -> Option<Self> {
+    async fn greeted(mut self: Box<Self>, out: &[u8]) -> Option<Box<Self>> {
         let sent: std::io::Result<()> = async {
             self.client.write_all(out).await?;
             match &mut self.client {

@@ -1,7 +1,7 @@
 //! The list.
 
 use super::*;
-use crate::session::traces::Causes;
+use crate::{facts::StatusCell, session::traces::Causes};
 
 /// All metrics, in the order of the page; those that policies keep themselves follow.
 pub(super) const METRICS: &[Metric] = &[
@@ -150,6 +150,28 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     gauge("howdah_pool_paused", "1 while the pool lends no servers.", |scene, to| {
         each_pool(scene, |labels, pool| to.yes(labels, pool.is_paused));
+    }),
+    gauge("howdah_cluster_state", "1 for the state that the cluster is in, as SHOW CLUSTER has it.", |scene, to| {
+        each_cluster(scene, |name, status| to.yes(&[("cluster", name), ("state", &status.load().state)], true));
+    }),
+    counter("howdah_cluster_term", "Promotions that Howdah has made in the cluster.", |scene, to| {
+        each_cluster(scene, |name, status| to.count(&[("cluster", name)], status.load().term));
+    }),
+    gauge("howdah_cluster_held", "1 while transactions that need the primary wait.", |scene, to| {
+        each_cluster(scene, |name, status| to.yes(&[("cluster", name)], status.load().hold.is_some()));
+    }),
+    gauge("howdah_cluster_failover_paused", "1 while nothing is decided automatically.", |scene, to| {
+        each_cluster(scene, |name, status| to.yes(&[("cluster", name)], status.load().paused));
+    }),
+    counter("howdah_cluster_events_total", "Events of the cluster; SHOW EVENTS has the last of them.", |scene, to| {
+        each_cluster(scene, |name, status| to.count(&[("cluster", name)], status.events_told()));
+    }),
+    gauge("howdah_node_quarantined", "1 while the node answers and gets no work all the same.", |scene, to| {
+        each_cluster(scene, |name, status| {
+            for node in &status.load().nodes {
+                to.yes(&[("cluster", name), ("node", &node.name)], node.quarantine.is_some());
+            }
+        });
     }),
     gauge("howdah_node_up", "1 while the node gets work.", |scene, to| {
         each_node(scene, |labels, node| to.yes(labels, node.node.health == Health::Up));
@@ -328,6 +350,15 @@ fn each_pgbouncer_pool(scene: &Scene<'_>, mut sample: impl FnMut(&Pairs<'_>, &Po
 fn each_database(scene: &Scene<'_>, mut sample: impl FnMut(&Pairs<'_>, &Totals)) {
     for (database, totals) in &scene.databases {
         sample(&[("database", database)], totals);
+    }
+}
+
+fn each_cluster(scene: &Scene<'_>, mut sample: impl FnMut(&str, &StatusCell)) {
+    let generation = scene.shared.generation.load();
+    let mut clusters: Vec<_> = generation.clusters.values().collect();
+    clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    for cluster in clusters {
+        sample(&cluster.name, &cluster.status);
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::{
     state::Cause,
     sync_set::Electorate,
 };
-use super::Machine;
+use super::{Machine, upkeep::NO_OPERATION};
 
 impl Machine {
     /// Nobody was primary yet: the only node that takes writes is.
@@ -22,6 +22,14 @@ impl Machine {
         let Some(seen) = &self.sight else { return false };
         let mut claims: Vec<&SeenNode> = seen.sight.nodes.iter().filter(|node| node.claims()).collect();
         claims.sort_by_key(|node| node.viewed.timeline);
+        // A server of another cluster at the address of one of ours: no standby is of its kind.
+        let has_kin = |claim: &&SeenNode| {
+            let kin = |node: &SeenNode| node.follows() && node.system.is_some() && node.system == claim.system;
+            seen.sight.nodes.iter().any(kin)
+        };
+        if claims.iter().any(has_kin) {
+            claims.retain(has_kin);
+        }
         if claims.len() > 1 && self.settings.failover == FailoverMode::Policy {
             self.rivals = claims.iter().map(|node| Name::from(&node.viewed.name)).collect();
             let names: Vec<&str> = claims.iter().map(|node| &*node.viewed.name).collect();
@@ -49,11 +57,18 @@ impl Machine {
             SyncMode::Off => Electorate::Unbound,
             SyncMode::On | SyncMode::Strict => Electorate::Nobody,
         };
-        self.flushed = None;
-        self.route_since = self.now;
+        self.change_reign(false);
         self.log();
         self.publish_route();
         self.tell(Urgency::Warning, "accept", Some(name), why.to_owned());
+    }
+
+    /// What was known of the old primary says nothing of the new one.
+    pub(super) fn change_reign(&mut self, alone: bool) {
+        self.flushed = None;
+        self.route_since = self.now;
+        self.tasks.clear(NO_OPERATION);
+        self.upkeep.renew(alone);
     }
 
     /// The primary is on a newer timeline than we know, or another node may be accepted.
@@ -74,13 +89,11 @@ impl Machine {
             return false;
         }
         let timeline = node.viewed.timeline.unwrap_or_default();
-        let at = node.viewed.received;
-        self.crown(name, timeline, "promoted to a newer timeline by others");
-        if let Some(at) = at {
+        if let Some(at) = node.viewed.received {
             // It began there or before; what a standby has beyond is not the primary's.
-            self.remember_fork(Fork { term: self.record.route.term, timeline, at, next_xid: None });
-            self.log();
+            self.remember_fork(Fork { term: self.record.route.term + 1, timeline, at, next_xid: None });
         }
+        self.crown(name, timeline, "promoted to a newer timeline by others");
         true
     }
 

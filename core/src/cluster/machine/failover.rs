@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use super::super::{
     action::{Ask, Effect, Finding, Urgency},
-    condition::Condition,
     election::{Ballot, Heard, Safe},
     name::Name,
-    operation::{Fork, Kind, Operation, Step},
-    settings::SyncMode,
+    operation::{Kind, Operation, Step},
+    settings::{NodeSettings, SyncMode},
     sight::{Door, Held, SeenNode},
     state::{Cause, State},
     sync_set::Electorate,
@@ -24,7 +23,6 @@ use super::{
     inquiry::{Inquiry, Turn},
     tasks::Progress,
 };
-use crate::id::Lsn;
 
 /// Detaching takes some ten milliseconds, or the standby has trouble of its own.
 const DETACH_MAX: Duration = Duration::from_secs(2);
@@ -32,14 +30,8 @@ const DETACH_MAX: Duration = Duration::from_secs(2);
 /// How long those who are not needed are waited for, once those are detached who are.
 const DETACH_PATIENCE: Duration = Duration::from_millis(400);
 
-/// A promotion replays what was received first, which is a matter of the backlog.
-const PROMOTE_MAX: Duration = Duration::from_secs(60);
-
 /// Whatever is one statement.
-const STATEMENT_MAX: Duration = Duration::from_secs(2);
-
-/// Reading the fork must not keep clients waiting; without it outcomes of commits in flight stay unknown.
-const FORK_MAX: Duration = Duration::from_secs(1);
+pub(super) const STATEMENT_MAX: Duration = Duration::from_secs(2);
 
 /// Streaming to another standby what it lacks.
 const FORWARD_MAX: Duration = Duration::from_secs(10);
@@ -48,7 +40,7 @@ const FORWARD_MAX: Duration = Duration::from_secs(10);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Tries on a candidate that answers and refuses, before another is taken.
-const CANDIDATE_TRIES: u32 = 3;
+pub(super) const CANDIDATE_TRIES: u32 = 3;
 
 /// What an operation has found out in this life of the proxy.
 #[derive(Debug, Default)]
@@ -122,18 +114,19 @@ impl Machine {
     }
 
     /// A candidate that was given up claims now that it was promoted, and nobody else has been chosen.
-    fn promoted_after_all(&self, operation: &Operation) -> Option<Name> {
+    pub(super) fn promoted_after_all(&self, operation: &Operation) -> Option<Name> {
         operation.failed.iter().find(|name| self.has_been_promoted(name)).cloned()
     }
 
-    fn take_back(&mut self, candidate: &Name) -> bool {
+    pub(super) fn take_back(&mut self, candidate: &Name) -> bool {
         self.record.route.deposed.retain(|deposed| deposed != candidate);
         if let Some(operation) = &mut self.record.operation {
             operation.failed.retain(|failed| failed != candidate);
             operation.candidate = Some(candidate.clone());
         }
         self.enter(Step::PresetSync);
-        self.turn_because(Cause::CandidateBack, candidate)
+        self.turn_because(Cause::CandidateBack, candidate);
+        true
     }
 
     /// Nobody else is there: a candidate that failed and is in recovery still may be tried again.
@@ -162,7 +155,7 @@ impl Machine {
     }
 
     /// All nodes in recovery that answer, the old primary too if it has become one.
-    fn standbys_that_answer(&self) -> Vec<Name> {
+    pub(super) fn standbys_that_answer(&self) -> Vec<Name> {
         let Some(seen) = &self.sight else { return Vec::new() };
         let system = self.record.route.system;
         let ours = |node: &&SeenNode| system.is_none() || node.system.is_none() || node.system == system;
@@ -227,6 +220,16 @@ impl Machine {
         let (Some(operation), Some(safe)) = (self.record.operation.clone(), self.run.safe.clone()) else {
             return self.get_stuck("the election was lost");
         };
+        if let Some(back) = self.promoted_after_all(&operation) {
+            return self.take_back(&back);
+        }
+        if self.notice_rival() {
+            return true;
+        }
+        if !safe.complete {
+            // There is nothing to choose: the old primary itself, which is in recovery, and nobody else.
+            return self.choose(&operation, &safe, safe.fit.clone());
+        }
         let mut elect = std::mem::take(&mut self.elect);
         let turn = elect.turn(self.now);
         self.elect = elect;
@@ -302,25 +305,33 @@ impl Machine {
         self.turn_because(Cause::Behind, &choice)
     }
 
-    /// For whom commits wait on the new primary, to begin with: those who were heard, or with none and
-    /// [`SyncMode::Strict`] anybody.
+    /// For whom commits wait on the new primary, to begin with: those who were heard, or with none anybody.
+    ///
+    /// Never for nobody: until clients are sent there it must not acknowledge anything, or it could not be given up.
     fn first_set(&self, candidate: &Name) -> Option<StandbySet> {
-        let willing = |name: &Name| name != candidate && self.settings.node(name).is_some_and(|node| node.sync);
-        let heard = || self.run.heard.iter().map(|heard| heard.node.clone()).filter(willing);
-        let names: Vec<Name> = match self.settings.sync {
-            SyncMode::Off => return None,
-            SyncMode::Strict if heard().next().is_none() => {
-                self.settings.nodes.iter().map(|node| node.name.clone()).filter(willing).collect()
-            }
-            SyncMode::On | SyncMode::Strict => heard().filter(|name| self.answers(name)).collect(),
+        if self.settings.sync == SyncMode::Off {
+            return None;
+        }
+        let willing = |node: &&NodeSettings| node.sync && node.name != *candidate;
+        let there = |node: &&NodeSettings| {
+            self.run.heard.iter().any(|heard| heard.node == node.name) && self.follows(&node.name)
         };
-        let members: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-        (!members.is_empty()).then_some(StandbySet { method: SyncMethod::Any, count: 1, members })
+        let members = |nodes: &mut dyn Iterator<Item = &NodeSettings>| -> Vec<String> {
+            nodes.map(|node| node.name.to_string()).collect()
+        };
+        let mut names = members(&mut self.settings.nodes.iter().filter(willing).filter(there));
+        if names.is_empty() {
+            names = members(&mut self.settings.nodes.iter().filter(willing));
+        }
+        (!names.is_empty()).then_some(StandbySet { method: SyncMethod::Any, count: 1, members: names })
     }
 
     /// Fast-Forward: the candidate receives from another standby what it lacks.
     pub(super) fn fast_forward(&mut self) -> bool {
         let Some(operation) = self.record.operation.clone() else { return false };
+        if let Some(back) = self.promoted_after_all(&operation) {
+            return self.take_back(&back);
+        }
         let (Some(candidate), Some(floor)) =
             (operation.candidate.clone(), self.run.safe.as_ref().map(|safe| safe.floor))
         else {
@@ -347,166 +358,6 @@ impl Machine {
         self.run.heard.clear();
         self.enter(Step::Fence);
         self.turn(Cause::NotForwarded)
-    }
-
-    /// Promote: first what will hold once it is primary, then the promotion.
-    pub(super) fn promote(&mut self) -> bool {
-        let Some(operation) = self.record.operation.clone() else { return false };
-        let Some(candidate) = operation.candidate.clone() else { return self.replace_candidate(&operation, None) };
-        if self.is_gone(&candidate) {
-            return self.replace_candidate(&operation, Some(&candidate));
-        }
-        if operation.step == Step::PresetSync {
-            let preset = Effect::PresetSync { set: operation.preset.clone() };
-            if self.settings.sync != SyncMode::Off && !self.has_been_promoted(&candidate) {
-                match self.want(operation.id, &candidate, preset, STATEMENT_MAX) {
-                    Progress::Pending => return false,
-                    Progress::Done(_) => {}
-                    Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
-                        return self.replace_candidate(&operation, Some(&candidate));
-                    }
-                    Progress::Failing { .. } => return false,
-                }
-            }
-            if let Some(operation) = &mut self.record.operation {
-                operation.step = Step::Promote;
-            }
-        }
-        match self.want(operation.id, &candidate, Effect::Promote, PROMOTE_MAX) {
-            Progress::Done(Finding::Promoted { timeline }) if timeline > self.record.route.timeline => {
-                if let Some(operation) = &mut self.record.operation {
-                    operation.timeline = Some(timeline);
-                }
-                self.enter(Step::RecordFork);
-                self.turn_because(Cause::Promoted, &candidate)
-            }
-            Progress::Pending => false,
-            // It says that it is certainly not promoted, and will not be.
-            Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
-                self.replace_candidate(&operation, Some(&candidate))
-            }
-            Progress::Done(_) | Progress::Failing { .. } => false,
-        }
-    }
-
-    fn has_been_promoted(&self, candidate: &str) -> bool {
-        let newer = |timeline: u32| timeline > self.record.route.timeline;
-        self.seen(candidate).is_some_and(|node| node.claims() && node.viewed.timeline.is_some_and(newer))
-    }
-
-    /// Publish: what commits in flight need to know of the fork, then the new primary.
-    pub(super) fn publish(&mut self) -> bool {
-        let Some(operation) = self.record.operation.clone() else { return false };
-        let (Some(candidate), Some(timeline)) = (operation.candidate.clone(), operation.timeline) else {
-            return self.replace_candidate(&operation, None);
-        };
-        if self.is_gone(&candidate) {
-            return self.replace_candidate(&operation, Some(&candidate));
-        }
-        let fork = match self.want(operation.id, &candidate, Effect::RecordFork, FORK_MAX) {
-            Progress::Done(Finding::Fork { at, next_xid }) => Some((at, next_xid)),
-            Progress::Pending => return false,
-            Progress::Failing { tries: 0 | 1, .. } => return false,
-            Progress::Done(_) | Progress::Failing { .. } => None,
-        };
-        // Not before the floor: the candidate had all that.
-        let (at, next_xid) = fork.unwrap_or((operation.floor.unwrap_or(Lsn(0)), None));
-        self.crown_candidate(&operation, candidate, Fork { term: operation.term, timeline, at, next_xid })
-    }
-
-    fn crown_candidate(&mut self, operation: &Operation, candidate: Name, fork: Fork) -> bool {
-        let lost = operation.flushed.map_or(0, |flushed| flushed.0.saturating_sub(fork.at.0));
-        let unix_ms = self.unix_ms();
-        let route = &mut self.record.route;
-        route.term = operation.term;
-        route.timeline = fork.timeline;
-        route.primary = Some(candidate.clone());
-        route.deposed.retain(|deposed| *deposed != candidate);
-        let old = operation.old.clone().filter(|old| *old != candidate && !route.is_deposed(old));
-        route.deposed.extend(old);
-        self.record.electorate = match self.settings.sync {
-            SyncMode::Off => Electorate::Unbound,
-            // Nobody may lack what was acknowledged before; the upkeep finds out.
-            SyncMode::On | SyncMode::Strict => Electorate::Nobody,
-        };
-        self.record.promoted_unix_ms = Some(unix_ms);
-        self.remember_fork(fork);
-        self.flushed = None;
-        self.route_since = self.now;
-        self.enter(Step::Repair);
-        self.publish_route();
-        self.following = super::follow::Following::at(self.now);
-        self.upkeep.renew();
-        let loss = if operation.allow_loss || lost > 0 {
-            format!(", {lost} bytes of log lost at most")
-        } else {
-            String::new()
-        };
-        let result = format!("{candidate} is primary on timeline {}{loss}", self.record.route.timeline);
-        self.tell(Urgency::Warning, "publish", Some(candidate), result.clone());
-        self.answer(Ok(result));
-        self.turn(Cause::Published)
-    }
-
-    /// The candidate is gone, or certainly will not be promoted: another one, with everything it had to have.
-    fn replace_candidate(&mut self, operation: &Operation, candidate: Option<&Name>) -> bool {
-        let deposed =
-            candidate.filter(|name| !self.record.route.is_deposed(name) && operation.old.as_ref() != Some(name));
-        // It may have been promoted after all: what it claims from now on counts for nothing.
-        self.record.route.deposed.extend(deposed.cloned());
-        if let Some(operation) = &mut self.record.operation {
-            operation.failed.extend(candidate.cloned());
-            operation.candidate = None;
-            operation.timeline = None;
-        }
-        self.run = Run::at(self.now);
-        self.enter(Step::Fence);
-        self.turn_because(Cause::CandidateGone, candidate.map_or("none", |name| name))
-    }
-
-    /// It may be undone, and the reason for it is gone.
-    fn may_call_off(&self, operation: &Operation) -> bool {
-        // After a switchover's stop it is up only if somebody started it, and not as a standby.
-        let revocable = matches!(operation.kind, Kind::Failover | Kind::Switchover);
-        // A candidate that may have been promoted has acknowledged nothing: no client and no standby went there.
-        let forward_is_open = !operation.failed.is_empty() && self.state != State::NoPrimarySafe;
-        let primary = self.record.route.primary.as_deref().and_then(|name| self.seen(name));
-        revocable
-            && !forward_is_open
-            && self.condition() == Condition::Healthy
-            && primary.is_some_and(|node| self.asked_after(node, self.run.step_since))
-    }
-
-    /// Undo: everybody receives from the old primary again.
-    pub(super) fn undo(&mut self) -> bool {
-        let Some(operation) = self.record.operation.clone() else { return self.turn(Cause::Undone) };
-        let Some(old) = operation.old.clone() else { return self.finish_undo() };
-        let mut pending = false;
-        if operation.kind == Kind::Switchover && self.answers(&old) {
-            pending |= self.is_unfinished(operation.id, &old, Effect::Disarm);
-        }
-        for name in self.standbys_that_answer() {
-            if name != old {
-                let effect = Effect::Reattach { upstream: old.clone(), slot: self.slot_of(&name) };
-                pending |= self.is_unfinished(operation.id, &name, effect);
-            }
-        }
-        !pending && self.finish_undo()
-    }
-
-    fn finish_undo(&mut self) -> bool {
-        let why = self.record.operation.as_ref().map_or_else(String::new, |operation| operation.why.clone());
-        self.close(Err(format!("undone; it began because {why}")));
-        self.turn(Cause::Undone)
-    }
-
-    /// Under way, or worth another try.
-    pub(super) fn is_unfinished(&mut self, operation: u64, node: &Name, effect: Effect) -> bool {
-        match self.want(operation, node, effect, STATEMENT_MAX) {
-            Progress::Pending => true,
-            Progress::Done(_) => false,
-            Progress::Failing { tries, .. } => tries < CANDIDATE_TRIES,
-        }
     }
 
     /// It does not answer, and nobody would wait for it.

@@ -1,17 +1,15 @@
-//! Makes the others follow the primary: all that run after a promotion, and whoever returns or strays later.
+//! Makes the others follow the new primary after a promotion: all that run and can follow as they are.
 //!
-//! The follow policy plans; what it may not do is checked here. A node that does not answer is left alone: only an
-//! operator's `REJOIN` or `REINIT` starts one. What a node needs is found by the fork: log that ends before it can
-//! follow as it is, log beyond it has to be rewound or rebuilt, and the node stopped for that.
+//! The follow policy plans; what it may not do is checked here. A node that does not answer is left alone. What a node
+//! needs is found by the fork: log that ends before it can follow as it is, log beyond it has to be rewound or
+//! rebuilt. Whoever needs that, or returns later, is for [`rejoin`](super::rejoin).
 
 use std::time::Duration;
 
 use super::super::{
     action::{Ask, Effect},
     name::Name,
-    operation::{Kind, Operation, Step},
-    quarantine::Offence,
-    settings::RejoinMode,
+    operation::{Kind, Operation},
     sight::SeenNode,
     state::Cause,
     verdict::{Capabilities, Divergence, FollowAction, FollowingStandby, PromotionEvent, StandbyPlan},
@@ -24,37 +22,29 @@ use super::{
 };
 use crate::id::Lsn;
 
-/// How long a standby may be without its stream before it is made to follow. A receiver that lost its primary tries again
-/// after `wal_retrieve_retry_interval`, 5 s unless it is set.
-const STRAY_AFTER: Duration = Duration::from_secs(6);
-
-/// After a node could not be made to follow, when that is tried again.
-const REST: Duration = Duration::from_secs(60);
-
 /// Longest wait for the stream after a repoint: it takes some ten milliseconds, or will not come without help.
-const REPOINT_MAX: Duration = Duration::from_secs(5);
+pub(super) const REPOINT_MAX: Duration = Duration::from_secs(5);
 
 /// Copying a cluster takes as long as it takes.
-const COPY_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// A checkpoint on the primary: a rewind against one that had none since its promotion finds nothing to do.
-const CHECKPOINT_MAX: Duration = Duration::from_secs(600);
+pub(super) const COPY_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// Tries of one step.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 
 /// What is known about who follows.
 #[derive(Debug, Default)]
 pub(super) struct Following {
     pub(super) plan: Inquiry<Vec<StandbyPlan>>,
-    plans: Option<Vec<StandbyPlan>>,
+    pub(super) plans: Option<Vec<StandbyPlan>>,
     /// The node of a rejoin has to be stopped for it; found out before the first effect.
-    needs_stop: Option<bool>,
+    pub(super) needs_stop: Option<bool>,
+    /// How often rewinding or rebuilding it failed.
+    pub(super) copies: u32,
     /// Who has strayed since when.
-    stray: Vec<(Name, Duration)>,
+    pub(super) stray: Vec<(Name, Duration)>,
     /// Who is left alone until when.
-    resting: Vec<(Name, Duration)>,
-    begun: Duration,
+    pub(super) resting: Vec<(Name, Duration)>,
+    pub(super) begun: Duration,
 }
 
 impl Following {
@@ -90,15 +80,8 @@ impl Machine {
                 wave = Some(plan.wave);
             }
         }
-        if let Some(old) = operation.old.clone().filter(|old| !self.record.route.is_primary(old))
-            && operation.kind == Kind::Switchover
-        {
-            open |= !self.answers(&old)
-                && match self.want(operation.id, &old, Effect::Start, START_MAX) {
-                    Progress::Pending => true,
-                    Progress::Done(_) => false,
-                    Progress::Failing { tries, .. } => tries < TRIES,
-                };
+        if operation.kind == Kind::Switchover {
+            open |= self.is_old_on_its_way(operation);
         }
         if open {
             return false;
@@ -106,6 +89,32 @@ impl Machine {
         self.close(Ok("everybody follows who can".into()));
         self.turn(Cause::Repaired);
         true
+    }
+
+    /// After a switchover the old primary starts, as a standby. It was told to follow the target; if another node
+    /// became primary it must not begin to: what it would get there has the right timeline and the wrong log.
+    fn is_old_on_its_way(&mut self, operation: &Operation) -> bool {
+        let primary = self.record.route.primary.clone();
+        let (Some(old), Some(primary)) = (operation.old.clone(), primary) else { return false };
+        // What was seen of it before the promotion was before its stop.
+        let up = self.seen(&old).is_some_and(|node| node.answers() && self.asked_after(node, self.route_since));
+        if old == primary || up {
+            return false;
+        }
+        if operation.target.as_ref() != Some(&primary) {
+            let slot = self.slot_of(&old);
+            let rewind = Effect::Rewind { source: primary.clone(), upstream: primary, slot };
+            match self.want(operation.id, &old, rewind, COPY_MAX) {
+                Progress::Pending => return true,
+                Progress::Done(_) => {}
+                Progress::Failing { tries, .. } => return tries < TRIES,
+            }
+        }
+        match self.want(operation.id, &old, Effect::Start, START_MAX) {
+            Progress::Pending => true,
+            Progress::Done(_) => false,
+            Progress::Failing { tries, .. } => tries < TRIES,
+        }
     }
 
     /// A plan of the repair that is not over yet. What takes a stop of the node is for later.
@@ -117,17 +126,16 @@ impl Machine {
         if !self.answers(&node) {
             return false;
         }
+        if self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
+            return false;
+        }
         let slot = self.slot_of(&node);
         let within = plan.timeout.clamp(Duration::from_secs(1), REPOINT_MAX);
-        match self.want(operation, &node, Effect::Repoint { upstream, slot, create_slot }, within) {
-            Progress::Pending => true,
-            Progress::Done(_) => false,
-            Progress::Failing { tries, .. } => tries < TRIES,
-        }
+        self.is_open(operation, &node, Effect::Repoint { upstream, slot, create_slot }, within, TRIES)
     }
 
     /// Who the node streams from: the policy's choice if that follows the primary itself, or else the primary.
-    fn upstream(&self, wanted: crate::id::NodeId, plan: &StandbyPlan) -> Option<Name> {
+    pub(super) fn upstream(&self, wanted: crate::id::NodeId, plan: &StandbyPlan) -> Option<Name> {
         let primary = self.record.route.primary.clone()?;
         let chosen = self.name_of(wanted).filter(|_| wanted != plan.node);
         let follows = |name: &Name| {
@@ -138,7 +146,7 @@ impl Machine {
     }
 
     /// The policy's plans, in the order of their waves; none until it has answered.
-    fn plans_for(&mut self, only: Option<&Name>) -> Option<Vec<StandbyPlan>> {
+    pub(super) fn plans_for(&mut self, only: Option<&Name>) -> Option<Vec<StandbyPlan>> {
         if self.following.plans.is_some() {
             return self.following.plans.clone();
         }
@@ -165,6 +173,12 @@ impl Machine {
         plans.sort_by_key(|plan| plan.wave);
         self.following.plans = Some(plans.clone());
         Some(plans)
+    }
+
+    /// The same for one node.
+    pub(super) fn plain_plan(&self, node: &Name, why: &str) -> Option<StandbyPlan> {
+        let plans = self.plain_plans(Some(node), why)?;
+        plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(node))
     }
 
     /// What is done without a policy: everybody follows the primary itself.
@@ -229,7 +243,7 @@ impl Machine {
     }
 
     /// How its log relates to the fork after its timeline.
-    fn divergence(&self, node: &SeenNode) -> Divergence {
+    pub(super) fn divergence(&self, node: &SeenNode) -> Divergence {
         let (Some(timeline), Some(received)) = (node.viewed.timeline, node.viewed.received) else {
             return Divergence::Unknown;
         };
@@ -250,149 +264,19 @@ impl Machine {
         self.record.route.is_deposed(&node.viewed.name) && !self.is_following(node)
     }
 
-    /// It streams on the route's timeline.
+    /// What it streams is the primary's. Where from it streams may be unknown, unless it was deposed.
     pub(super) fn is_following(&self, node: &SeenNode) -> bool {
-        let timeline = Some(self.record.route.timeline);
-        node.follows() && node.receiver.is_some_and(|receiver| receiver.streaming && receiver.timeline == timeline)
+        let (Some(seen), route) = (&self.sight, &self.record.route) else { return false };
+        let primary = route.primary.as_deref().and_then(|primary| seen.sight.node(primary));
+        let nameless = node.follows()
+            && !route.is_deposed(&node.viewed.name)
+            && node.receiver.is_some_and(|receiver| {
+                receiver.streaming && receiver.upstream.is_none() && receiver.timeline == Some(route.timeline)
+            });
+        nameless || primary.is_some_and(|primary| seen.sight.leads_to(node, primary.viewed.id, route.timeline))
     }
 
-    fn is_quarantined(&self, name: &str) -> bool {
+    pub(super) fn is_quarantined(&self, name: &str) -> bool {
         self.quarantine.iter().any(|entry| &*entry.node == name)
-    }
-
-    /// Nodes that answer and do not follow, for some time already.
-    fn look_for_strays(&mut self) -> bool {
-        if self.settings.rejoin == RejoinMode::Off {
-            return false;
-        }
-        let Some(seen) = &self.sight else { return false };
-        let strays: Vec<Name> = (seen.sight.nodes.iter())
-            .filter(|node| node.answers() && !node.replay_paused && self.asked_after(node, self.following.begun))
-            .filter(|node| !self.record.route.is_primary(&node.viewed.name) && !self.is_following(node))
-            .map(|node| Name::from(&node.viewed.name))
-            .collect();
-        let now = self.now;
-        let following = &mut self.following;
-        following.stray.retain(|(name, _)| strays.contains(name));
-        following.resting.retain(|(_, until)| now < *until);
-        for name in strays {
-            if !following.stray.iter().any(|(known, _)| *known == name) {
-                following.stray.push((name, now));
-            }
-        }
-        let due = following.stray.iter().map(|(_, since)| *since + STRAY_AFTER).filter(|due| *due > now).min();
-        let ripe: Vec<Name> = following
-            .stray
-            .iter()
-            .filter(|(_, since)| now >= *since + STRAY_AFTER)
-            .map(|(name, _)| name.clone())
-            .collect();
-        if let Some(due) = due {
-            self.wake_by(due);
-        }
-        let next = ripe.into_iter().find(|name| self.may_rejoin(name));
-        let Some(node) = next else { return false };
-        self.begin(Kind::Rejoin, Step::Repair, format!("{node} does not follow the primary"), |operation| {
-            operation.target = Some(node);
-        });
-        true
-    }
-
-    /// Without an operator's word: what it needs must be allowed, and its last try some time ago.
-    fn may_rejoin(&self, name: &Name) -> bool {
-        let Some(node) = self.seen(name) else { return false };
-        let offence = self.quarantine.iter().find(|entry| entry.node == *name).map(|entry| entry.offence);
-        let rests = self.following.resting.iter().any(|(resting, _)| resting == name);
-        let simple = node.follows() && self.divergence(node) == Divergence::None;
-        let controlled = self.settings.node(name).is_some_and(|node| node.controlled);
-        !rests
-            && !matches!(offence, Some(Offence::Stranger | Offence::Rival))
-            && (simple || self.settings.rejoin == RejoinMode::Repair && controlled)
-    }
-
-    /// One node is made to follow.
-    fn rejoin(&mut self, operation: &Operation) -> bool {
-        let Some(node) = operation.target.clone() else { return self.end_rejoin(Err("no node".into())) };
-        let Some(primary) = self.record.route.primary.clone() else { return false };
-        if node == primary {
-            return self.end_rejoin(Err(format!("{node} is the primary")));
-        }
-        let Some(plans) = self.plans_for(Some(&node)) else { return false };
-        let Some(plan) = plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(&node)) else {
-            return self.end_rejoin(Ok(format!("the policy leaves {node} alone")));
-        };
-        let needs_stop = self.following.needs_stop.unwrap_or_else(|| {
-            self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
-        });
-        self.following.needs_stop = Some(needs_stop);
-        if !needs_stop && !self.answers(&node) {
-            return self.end_rejoin(Err(format!("{node} does not answer any more")));
-        }
-        let slot = self.slot_of(&node);
-        let steps = match (operation.kind, &plan.action) {
-            (Kind::Rejoin, FollowAction::LeaveAlone) => {
-                return self.end_rejoin(Ok(format!("the policy leaves {node} alone: {}", plan.why)));
-            }
-            (Kind::Rejoin, FollowAction::Repoint { upstream, create_slot }) if !needs_stop => {
-                let Some(upstream) = self.upstream(*upstream, &plan) else { return false };
-                vec![(node.clone(), Effect::Repoint { upstream, slot, create_slot: *create_slot }, REPOINT_MAX)]
-            }
-            (Kind::Rejoin, FollowAction::Repoint { upstream, .. } | FollowAction::Rewind { upstream, .. }) => {
-                let Some(upstream) = self.upstream(*upstream, &plan) else { return false };
-                let rewind = Effect::Rewind { source: primary.clone(), upstream, slot };
-                vec![
-                    (primary, Effect::Checkpoint, CHECKPOINT_MAX),
-                    (node.clone(), Effect::Stop, START_MAX),
-                    (node.clone(), rewind, COPY_MAX),
-                    (node.clone(), Effect::Start, START_MAX),
-                ]
-            }
-            (_, action) => {
-                let max_rate_kib = match action {
-                    FollowAction::Rebuild { max_rate_kib, .. } => *max_rate_kib,
-                    _ => None,
-                };
-                let rebuild = Effect::Rebuild { source: primary.clone(), upstream: primary, slot, max_rate_kib };
-                vec![
-                    (node.clone(), Effect::Stop, START_MAX),
-                    (node.clone(), rebuild, COPY_MAX),
-                    (node.clone(), Effect::Start, START_MAX),
-                ]
-            }
-        };
-        let controlled = self.settings.node(&node).is_some_and(|settings| settings.controlled);
-        if steps.len() > 1 && !controlled {
-            return self
-                .end_rejoin(Err(format!("{node} has to be rewound or rebuilt, and cannot be stopped from here")));
-        }
-        self.walk(operation.id, steps, &node)
-    }
-
-    /// One effect after the other. The plan was made before the first, and holds until the last.
-    fn walk(&mut self, operation: u64, steps: Vec<(Name, Effect, Duration)>, node: &Name) -> bool {
-        for (on, effect, within) in steps {
-            let word = effect.word();
-            match self.want(operation, &on, effect, within) {
-                Progress::Done(_) => {}
-                Progress::Pending => return false,
-                Progress::Failing { tries, why, .. } if tries >= TRIES || tries == 0 => {
-                    return self.end_rejoin(Err(format!("{word} on {on}: {why}")));
-                }
-                Progress::Failing { .. } => return false,
-            }
-        }
-        self.end_rejoin(Ok(format!("{node} follows the primary")))
-    }
-
-    fn end_rejoin(&mut self, result: Result<String, String>) -> bool {
-        let node = self.record.operation.as_ref().and_then(|operation| operation.target.clone());
-        if let Some(node) = node {
-            self.following.resting.push((node.clone(), self.now + REST));
-            self.following.stray.retain(|(name, _)| *name != node);
-        }
-        self.close(result);
-        self.following.plans = None;
-        self.following.needs_stop = None;
-        true
     }
 }

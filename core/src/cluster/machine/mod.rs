@@ -4,8 +4,9 @@
 //! at the facts and either wants effects ([`tasks`]), asks a policy ([`inquiry`]), or finds a cause to go on to
 //! another state by the [table](super::state). A step can be thought about any number of times.
 //!
-//! [`watch`] is for the time between operations, [`failover`] and [`switchover`] replace the primary, [`follow`] makes
-//! others follow it, [`upkeep`] keeps the synchronous set, [`orders`] are the operators'.
+//! In reading order: [`watch`] is for the time between operations; [`failover`], [`promote`] and [`undo`] replace the
+//! primary, and [`switchover`] does it while it is up; [`follow`] and [`rejoin`] make others follow it; [`upkeep`] keeps
+//! the synchronous set; [`external`] is what others did; [`orders`] are the operators'.
 
 mod external;
 mod failover;
@@ -13,8 +14,13 @@ mod follow;
 mod inquiry;
 mod orders;
 mod picture;
+mod promote;
+mod rejoin;
 mod switchover;
 mod tasks;
+#[cfg(test)]
+mod tests;
+mod undo;
 mod upkeep;
 mod watch;
 
@@ -236,6 +242,7 @@ impl Machine {
             floor: None,
             failed: Vec::new(),
             flushed: self.flushed.filter(|_| new_term),
+            stopped: false,
             preset: None,
             allow_loss: false,
             timeline: None,
@@ -311,11 +318,15 @@ impl Machine {
 
     /// The node's answer was asked for after that instant, so it holds for it.
     fn asked_after(&self, node: &SeenNode, instant: Duration) -> bool {
-        self.sight.as_ref().is_some_and(|seen| seen.at.checked_sub(node.asked).is_some_and(|asked| asked >= instant))
+        self.sight.as_ref().is_some_and(|seen| seen.at.checked_sub(node.asked).is_some_and(|asked| asked > instant))
     }
 
     fn answers(&self, name: &str) -> bool {
         self.seen(name).is_some_and(SeenNode::answers)
+    }
+
+    fn follows(&self, name: &str) -> bool {
+        self.seen(name).is_some_and(SeenNode::follows)
     }
 
     /// Failover is on, and nobody paused it.

@@ -10,6 +10,9 @@ use super::super::{
 };
 use super::Machine;
 
+/// Why an operation began that somebody ordered.
+pub(super) const ORDERED: &str = "an operator ordered it";
+
 impl Machine {
     /// Takes an order in. It is answered now, or when the operation that it begins is over.
     pub(super) fn order(&mut self, ticket: Ticket, order: Order) {
@@ -79,8 +82,11 @@ impl Machine {
                 "the primary is healthy and commits wait for no standby: use SWITCHOVER, or ALLOW DATA LOSS".into(),
             ));
         }
+        if healthy && to.as_ref().is_some_and(|to| self.record.route.is_primary(to)) {
+            return Err(Refusal::NotNow("it is the primary, and healthy".into()));
+        }
         let before = self.record.operation.clone();
-        self.begin(Kind::ForcedFailover, Step::Fence, "an operator ordered it".into(), |operation| {
+        self.begin(Kind::ForcedFailover, Step::Fence, ORDERED.into(), |operation| {
             operation.target = to;
             operation.allow_loss = allow_loss;
             if let Some(before) = before.filter(|before| before.old == operation.old && !allow_loss) {
@@ -126,7 +132,7 @@ impl Machine {
         if let Some(to) = &to {
             self.check_target(to).map_err(Refusal::NotNow)?;
         }
-        self.begin(Kind::Switchover, Step::Checkpoint, "an operator ordered it".into(), |operation| {
+        self.begin(Kind::Switchover, Step::Checkpoint, ORDERED.into(), |operation| {
             operation.target = to;
         });
         self.ticket = Some(ticket);
@@ -148,7 +154,7 @@ impl Machine {
             return Err(Refusal::NotControlled(node));
         }
         self.following = super::follow::Following::at(self.now);
-        self.begin(kind, Step::Repair, "an operator ordered it".into(), |operation| operation.target = Some(node));
+        self.begin(kind, Step::Repair, ORDERED.into(), |operation| operation.target = Some(node));
         self.ticket = Some(ticket);
         Ok(None)
     }

@@ -43,6 +43,9 @@ impl Machine {
     pub(super) fn switch_over(&mut self) -> bool {
         let Some(operation) = self.record.operation.clone() else { return self.turn(Cause::Undone) };
         let Some(old) = operation.old.clone() else { return self.call_off("there is no primary") };
+        if operation.step < Step::Stop && self.is_gone(&old) {
+            return self.call_off("the primary is gone");
+        }
         match operation.step {
             Step::Checkpoint => self.prepare(&operation, &old),
             Step::Drain => self.drain(&operation, &old),
@@ -58,8 +61,8 @@ impl Machine {
         if let Err(why) = self.check_target(&target) {
             return self.call_off(&why);
         }
-        let there = self.is_unfinished_within(operation.id, old, Effect::Checkpoint, CHECKPOINT_MAX);
-        let here = self.is_unfinished_within(operation.id, &target, Effect::Checkpoint, CHECKPOINT_MAX);
+        let there = self.is_open(operation.id, old, Effect::Checkpoint, CHECKPOINT_MAX, TRIES);
+        let here = self.is_open(operation.id, &target, Effect::Checkpoint, CHECKPOINT_MAX, TRIES);
         if there || here {
             return false;
         }
@@ -168,7 +171,11 @@ impl Machine {
         let up = self.seen(old).is_some_and(|node| node.claims() && self.asked_after(node, self.run.step_since));
         let limit = self.run.step_since + STOP_MAX + START_MAX;
         match self.want(operation.id, old, Effect::Stop, STOP_MAX) {
-            Progress::Done(_) => {}
+            Progress::Done(_) => {
+                if let Some(operation) = &mut self.record.operation {
+                    operation.stopped = true;
+                }
+            }
             Progress::Failing { tries, unknown: false, why } if tries >= TRIES && up => return self.call_off(&why),
             // Whether it stops or not, the standbys can fence it.
             Progress::Failing { .. } if self.is_gone(old) || self.now >= limit => {}
@@ -207,14 +214,6 @@ impl Machine {
     pub(super) fn bring_old_back(&mut self, operation: &Operation) {
         if let Some(old) = operation.old.clone().filter(|old| !self.answers(old)) {
             _ = self.want(operation.id, &old, Effect::Start, START_MAX);
-        }
-    }
-
-    fn is_unfinished_within(&mut self, operation: u64, node: &Name, effect: Effect, within: Duration) -> bool {
-        match self.want(operation, node, effect, within) {
-            Progress::Pending => true,
-            Progress::Done(_) => false,
-            Progress::Failing { tries, .. } => tries < TRIES && self.answers(node),
         }
     }
 }

@@ -53,9 +53,23 @@ impl Tasks {
         self.list.iter().filter(|entry| entry.over.is_none()).map(|entry| entry.task.clone()).collect()
     }
 
+    /// One that is under way on that node for that operation.
+    pub(super) fn pending_on(&self, node: &Name, operation: u64) -> Option<Effect> {
+        let of = |task: &Task| task.operation == operation && task.node == *node;
+        let pending = |entry: &&Entry| of(&entry.task) && entry.over.is_none();
+        self.list.iter().find(pending).map(|entry| entry.task.effect.clone())
+    }
+
     /// The operation's effects are of no interest any more.
     pub(super) fn clear(&mut self, operation: u64) {
         self.list.retain(|entry| entry.task.operation != operation);
+    }
+
+    /// How often it was tried and failed, if it is not under way.
+    fn tries_of(&self, operation: u64, node: &Name, effect: &Effect) -> u32 {
+        let of = |task: &Task| task.operation == operation && task.node == *node && task.effect == *effect;
+        let entry = self.list.iter().find(|entry| of(&entry.task) && entry.over.is_some());
+        entry.filter(|entry| !matches!(entry.over, Some((Outcome::Done(_), _)))).map_or(0, |entry| entry.tries)
     }
 
     pub(super) fn clear_all(&mut self) {
@@ -69,6 +83,26 @@ impl Tasks {
 }
 
 impl Machine {
+    /// Wants an effect on a node, tried so many times at most; false once it took place or will not be tried again.
+    pub(super) fn is_open(
+        &mut self,
+        operation: u64,
+        node: &Name,
+        effect: Effect,
+        within: Duration,
+        tries_max: u32,
+    ) -> bool {
+        if self.tasks.tries_of(operation, node, &effect) >= tries_max {
+            return false;
+        }
+        match self.want(operation, node, effect, within) {
+            Progress::Pending => true,
+            Progress::Done(_) => false,
+            // Nobody waits for a node that is away.
+            Progress::Failing { tries, .. } => tries < tries_max && self.answers(node),
+        }
+    }
+
     /// Wants an effect on a node and says how it stands.
     pub(super) fn want(&mut self, operation: u64, node: &Name, effect: Effect, within: Duration) -> Progress {
         let now = self.now;

@@ -29,7 +29,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const SET_MAX: Duration = Duration::from_secs(5);
 
 /// The operation number of what belongs to none.
-const NO_OPERATION: u64 = 0;
+pub(super) const NO_OPERATION: u64 = 0;
 
 /// The present state of the synchronous set.
 #[derive(Debug, Default)]
@@ -58,10 +58,10 @@ struct Fitness {
 }
 
 impl Upkeep {
-    /// Another primary: what is in effect there has to be found out.
-    pub(super) fn renew(&mut self) {
+    /// Another primary: what is in effect there has to be found out. Alone, it need not wait for anybody.
+    pub(super) fn renew(&mut self, alone: bool) {
         self.decide = Inquiry::Idle;
-        self.target = None;
+        self.target = alone.then_some(None);
         self.known = None;
     }
 }
@@ -129,6 +129,10 @@ impl Machine {
             return false;
         };
         let (primary, names) = primary;
+        if let Some(Effect::SetSync { set }) = self.tasks.pending_on(&primary, NO_OPERATION) {
+            // Nothing is decided while it is not certain what is in effect.
+            return self.apply(&primary, set);
+        }
         let in_effect = match (&self.upkeep.known, names) {
             (Some((known, _)), _) => known.clone(),
             (None, SyncNames::Unknown) => return false,
@@ -184,6 +188,11 @@ impl Machine {
                 self.tasks.renew(primary, &effect);
                 false
             }
+            Progress::Failing { unknown: true, .. } => {
+                // In effect is the old one or the new one.
+                self.upkeep.known = None;
+                false
+            }
             Progress::Pending | Progress::Failing { .. } => false,
         }
     }
@@ -195,7 +204,8 @@ impl Machine {
             let Some((_, since)) = self.upkeep.known.clone() else { return self.apply(primary, in_effect) };
             let Some(set) = in_effect else { return false };
             if !self.has_arrived(&set, since) {
-                return false;
+                // They may never: the policy may know others.
+                return self.ask_for_set(Some(set));
             }
         }
         self.tell(Urgency::Info, "electorate", None, words(&electorate));
@@ -295,7 +305,8 @@ fn is_stricter(new: &Electorate, old: &Electorate) -> bool {
     match (new, old) {
         (Electorate::Nobody, _) => true,
         (Electorate::Quorum { members, hear }, Electorate::Quorum { members: before, hear: needed }) => {
-            before.iter().all(|name| members.contains(name)) && *hear >= needed + (members.len() - before.len())
+            let strangers = members.iter().filter(|name| !before.contains(name)).count();
+            *hear >= needed + strangers
         }
         _ => false,
     }

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::{
-    action::{Ask, Urgency},
+    action::{Ask, Effect, Urgency},
     condition::{Condition, Proof, assess},
+    name::Name,
     operation::{Kind, Step},
     quarantine,
     sight::Sight,
@@ -15,6 +16,8 @@ use super::super::{
 use super::{
     Machine, Seen,
     inquiry::{Inquiry, Turn},
+    tasks::Progress,
+    upkeep::NO_OPERATION,
 };
 
 /// How long the first sight waits for nodes that nobody has looked at yet.
@@ -22,6 +25,12 @@ const FIRST_SIGHT_WAIT: Duration = Duration::from_secs(1);
 
 /// From an answer that was not yes to the next question.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Dropping slots is one statement.
+const SHED_MAX: Duration = Duration::from_secs(2);
+
+/// Tries of that.
+const SHED_TRIES: u32 = 3;
 
 /// What is watched between operations.
 #[derive(Debug, Default)]
@@ -31,6 +40,8 @@ pub(super) struct Watch {
     pub(super) useless: bool,
     /// Why a verdict was not followed; told once.
     refused: Option<String>,
+    /// Nodes that were primary and follow again: they keep log for others still.
+    retired: Vec<Name>,
 }
 
 impl Machine {
@@ -67,7 +78,10 @@ impl Machine {
         }
         for node in findings.released {
             self.record.route.deposed.retain(|deposed| *deposed != node);
-            self.tell(Urgency::Info, "release", Some(node), "follows the primary".to_owned());
+            self.tell(Urgency::Info, "release", Some(node.clone()), "follows the primary".to_owned());
+            if !self.watch.retired.contains(&node) {
+                self.watch.retired.push(node);
+            }
         }
         self.log();
     }
@@ -231,6 +245,21 @@ impl Machine {
         if !healthy {
             return false;
         }
+        self.shed_slots();
         self.follow_up() || self.keep_sync_set()
+    }
+
+    /// Whoever was primary and follows again has no use for the slots of the others, which would fill its disk.
+    fn shed_slots(&mut self) {
+        for node in std::mem::take(&mut self.watch.retired) {
+            if self.record.route.is_primary(&node) {
+                continue;
+            }
+            match self.want(NO_OPERATION, &node, Effect::DropSlots, SHED_MAX) {
+                Progress::Done(_) => self.tasks.renew(&node, &Effect::DropSlots),
+                Progress::Failing { tries, .. } if tries >= SHED_TRIES => self.tasks.renew(&node, &Effect::DropSlots),
+                Progress::Pending | Progress::Failing { .. } => self.watch.retired.push(node),
+            }
+        }
     }
 }

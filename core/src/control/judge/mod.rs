@@ -27,7 +27,7 @@ use self::{
 use super::observation::{FailureKind, Finding, Observation, Position, Sample, Timings};
 use crate::{
     config::types::Node,
-    facts::{Facts, Health, NodeFacts, Role, Ruling},
+    facts::{Facts, Health, NodeFacts, Role, RuledPrimary, Ruling},
     id::{Lsn, NodeId},
 };
 
@@ -238,8 +238,18 @@ impl Judge {
     }
 
     fn elect(&self) -> Option<usize> {
+        if let Some(ruled) = self.ruled() {
+            return Some(ruled.node);
+        }
         let claims: Vec<Claim> = (0..self.seats.len()).filter_map(|place| self.claim(place)).collect();
         elect(&claims, self.reign.as_ref(), self.incumbent(), self.newest_timeline())
+    }
+
+    /// The node that was ruled to be the primary, once it takes writes. Others may do so on a newer timeline, since
+    /// somebody promoted them by hand.
+    fn ruled(&self) -> Option<Claim> {
+        let RuledPrimary::Node(name) = &self.ruling.primary else { return None };
+        self.claim(self.seats.iter().position(|seat| seat.node.name == *name)?)
     }
 
     /// A node that answers, belongs here and takes writes.
@@ -260,8 +270,11 @@ impl Judge {
         self.seats.iter().position(|seat| seat.node.name == reign.name)
     }
 
-    /// The newest timeline that any node of this cluster ever told of.
+    /// The newest timeline that any node of this cluster ever told of; that of the ruled primary, if there is one.
     fn newest_timeline(&self) -> u32 {
+        if let Some(ruled) = self.ruled() {
+            return ruled.timeline;
+        }
         let seen = self.seats.iter().filter_map(|seat| seat.sample.as_ref());
         let ours = seen.filter(|sample| self.stranger(sample).is_none());
         let reigning = self.reign.as_ref().map(|reign| reign.timeline);

@@ -27,11 +27,13 @@ use crate::{
 /// twice, this far apart.
 const GONE_FOR: Duration = Duration::from_millis(10);
 
-/// Where a standby is in the log: position, timeline.
+/// Where a standby is in the log: position, timeline. Its control file tells of a new timeline only at its next
+/// restartpoint; the log that it has received is named after the timeline at once.
 const STANDBY_POSITION: &str = "\
 SELECT GREATEST(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()),
        GREATEST((SELECT timeline_id FROM pg_control_checkpoint()),
-                (SELECT min_recovery_end_timeline FROM pg_control_recovery()))";
+                (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
+                (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int4) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$'))";
 
 /// Where a primary is in the log. The control file tells of a new timeline only at the next checkpoint.
 const PRIMARY_POSITION: &str = "\

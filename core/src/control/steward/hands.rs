@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     cluster::action::{Effect, Finding, Outcome, Task},
-    config::types::Cluster,
+    config::types::{Cluster, SwitchoverPinned},
     control::{
         dial::{ControlLogin, in_words},
         host::{Executor, Host, Job, Step, StopMode, Upstream, Warrant},
@@ -38,6 +38,7 @@ pub(super) struct Hands {
     monitor: Arc<MonitorHandle>,
     traffic: Arc<dyn Traffic>,
     login: Mutex<ControlLogin>,
+    pinned: Mutex<SwitchoverPinned>,
     voices: Mutex<HashMap<Arc<str>, Arc<Voice>>>,
 }
 
@@ -47,15 +48,17 @@ impl Hands {
         monitor: Arc<MonitorHandle>,
         traffic: Arc<dyn Traffic>,
         login: ControlLogin,
+        pinned: SwitchoverPinned,
     ) -> Self {
         let (cluster, login) = (Mutex::new(Arc::clone(cluster)), Mutex::new(login));
-        Self { cluster, monitor, traffic, login, voices: Mutex::default() }
+        Self { cluster, monitor, traffic, login, pinned: Mutex::new(pinned), voices: Mutex::default() }
     }
 
     /// Another configuration of the cluster.
-    pub(super) fn reconfigure(&self, cluster: &Arc<Cluster>, login: ControlLogin) {
+    pub(super) fn reconfigure(&self, cluster: &Arc<Cluster>, login: ControlLogin, pinned: SwitchoverPinned) {
         *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(cluster);
         *self.login.lock().unwrap_or_else(PoisonError::into_inner) = login;
+        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = pinned;
     }
 
     fn login(&self) -> ControlLogin {
@@ -129,6 +132,9 @@ impl Hands {
     /// Waits until nobody is in a transaction at the node.
     async fn drain(&self, task: &Task, until: Instant) -> Outcome {
         let cluster = self.cluster().name.clone();
+        if let Err(why) = self.part_from_servers(&cluster, &task.node) {
+            return Outcome::Failed(why);
+        }
         loop {
             let left = self.traffic.in_transaction(&cluster, &task.node);
             if left == 0 {
@@ -138,6 +144,28 @@ impl Hands {
                 return Outcome::Failed(format!("{left} clients are still in a transaction"));
             }
             sleep(DRAIN_LOOK).await;
+        }
+    }
+
+    /// Sessions that keep a server of the node do not let go of it by themselves.
+    fn part_from_servers(&self, cluster: &str, node: &str) -> Result<(), String> {
+        let kept = self.traffic.kept_servers(cluster, node);
+        let pinned = *self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        match (kept.first(), pinned) {
+            (None, _) => Ok(()),
+            (Some(_), SwitchoverPinned::Disconnect) => {
+                self.traffic.dismiss(cluster, node);
+                Ok(())
+            }
+            (Some(first), SwitchoverPinned::Refuse) => Err(format!(
+                "{} sessions keep their server, client {} of {}@{} for one ({}): SHOW PINS has them all, and \
+                 switchover_pinned = \"disconnect\" ends them",
+                kept.len(),
+                first.client,
+                first.user,
+                first.database,
+                first.causes.join(", ")
+            )),
         }
     }
 

@@ -36,7 +36,7 @@ use crate::{
         operation::{Kind, Record},
         state::State,
     },
-    config::types::Cluster,
+    config::types::{Cluster, SwitchoverPinned},
     facts::{StatusCell, Traffic},
     plugin::ControlPolicies,
 };
@@ -81,6 +81,8 @@ pub struct StewardSpec {
     pub policies: Arc<dyn PolicySource>,
     /// How nodes are entered.
     pub login: ControlLogin,
+    /// What becomes of sessions that keep a server of the old primary in a switchover.
+    pub pinned: SwitchoverPinned,
 }
 
 /// A running steward. It ends when this is dropped; what was begun goes on with the next that reads the log.
@@ -93,7 +95,7 @@ pub struct StewardHandle {
 enum Message {
     Ordered(Ordered),
     Happened(Event),
-    Reconfigured(Arc<Cluster>, Box<ControlLogin>),
+    Reconfigured(Arc<Cluster>, Box<ControlLogin>, SwitchoverPinned),
     LogBack,
 }
 
@@ -117,9 +119,9 @@ impl StewardHandle {
     }
 
     /// Another configuration of the same cluster.
-    pub fn update(&self, cluster: Arc<Cluster>, login: ControlLogin) {
+    pub fn update(&self, cluster: Arc<Cluster>, login: ControlLogin, pinned: SwitchoverPinned) {
         let messages = self.messages.clone();
-        tokio::spawn(async move { messages.send(Message::Reconfigured(cluster, Box::new(login))).await });
+        tokio::spawn(async move { messages.send(Message::Reconfigured(cluster, Box::new(login), pinned)).await });
     }
 }
 
@@ -142,7 +144,7 @@ struct Steward {
 
 impl Steward {
     fn new(spec: StewardSpec, log: OperationLog, record: Option<Record>, messages: mpsc::Sender<Message>) -> Self {
-        let StewardSpec { cluster, monitor, status, traffic, policies, login, .. } = spec;
+        let StewardSpec { cluster, monitor, status, traffic, policies, login, pinned, .. } = spec;
         let drained: Vec<_> = record.iter().flat_map(|record| &record.drained).cloned().collect();
         for node in &drained {
             // It was taken out before the proxy was started anew.
@@ -154,7 +156,7 @@ impl Steward {
             unwritten: None,
             began: Instant::now(),
             messages,
-            hands: Arc::new(Hands::new(&cluster, Arc::clone(&monitor), traffic, login)),
+            hands: Arc::new(Hands::new(&cluster, Arc::clone(&monitor), traffic, login, pinned)),
             publisher: Publisher::new(&cluster, Arc::clone(&monitor), status),
             monitor,
             policies,
@@ -199,8 +201,8 @@ impl Steward {
                 self.answers.insert(ticket, answer);
                 Some(Event::Ordered(ticket, order))
             }
-            Message::Reconfigured(cluster, login) => {
-                self.hands.reconfigure(&cluster, *login);
+            Message::Reconfigured(cluster, login, pinned) => {
+                self.hands.reconfigure(&cluster, *login, pinned);
                 self.publisher.reconfigure(&cluster);
                 Some(Event::Reconfigured(settings::of(&cluster)))
             }

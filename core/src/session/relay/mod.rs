@@ -88,6 +88,17 @@ pub enum Care {
     IfRefused,
 }
 
+/// How a server went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// Without a word, as with a node that dies.
+    Silent,
+    /// It said that it goes, behind part of an answer or unasked.
+    Said,
+    /// It said so instead of an answer.
+    SaidAtOnce,
+}
+
 /// An error of a standby that another node need not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
@@ -185,8 +196,8 @@ pub struct Exchange {
     pub sent: bool,
     /// What a server says when it goes away is not for the client: its session outlives it.
     pub keeps_farewells: bool,
-    /// The server said so, and nothing else.
-    pub farewell: bool,
+    /// Whether it said so.
+    pub parting: Parting,
     /// The client was told by the server that its session is over.
     pub told_fatal: bool,
     /// The number of the transaction, if the server was asked for it.
@@ -272,7 +283,7 @@ impl Default for Exchange {
             kept: 0,
             sent: false,
             keeps_farewells: false,
-            farewell: false,
+            parting: Parting::Silent,
             told_fatal: false,
             xid: Xid::Unknown,
             unacknowledged: false,
@@ -306,7 +317,7 @@ impl Exchange {
         self.absorbs_refusals = care == Care::IfRefused;
         self.kept = 0;
         self.sent = false;
-        self.farewell = false;
+        self.parting = Parting::Silent;
         self.unacknowledged = false;
         self.touched = false;
         self.refused = None;

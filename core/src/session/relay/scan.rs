@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Refused};
+use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Parting, Refused};
 use crate::{
     server::{RunError, Server, settings::Settings},
     session::{outcome::Xid, prepared::PreparedStatements},
@@ -125,7 +125,7 @@ impl Exchange {
                 }
                 let is_fatal = is_fatal(body);
                 if is_fatal && self.keeps_farewells && is_farewell(body) {
-                    self.farewell = self.hold;
+                    self.parting = if self.hold { Parting::SaidAtOnce } else { Parting::Said };
                     return Err(self.server_gone(io::Error::other(farewell(body))));
                 }
                 let has_other_columns = self.prepared_anew && has_other_columns(body);

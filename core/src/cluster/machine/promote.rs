@@ -1,0 +1,147 @@
+//! The point of no return and what is behind it: the promotion, and clients on their way to the new primary.
+//!
+//! A candidate that is lost here may have been promoted all the same. So it is deposed before another one is taken, and
+//! what it was told to wait for keeps it from acknowledging anything until then.
+
+use std::time::Duration;
+
+use super::super::{
+    action::{Effect, Finding, Urgency},
+    name::Name,
+    operation::{Fork, Operation, Step},
+    settings::SyncMode,
+    state::Cause,
+    sync_set::Electorate,
+};
+use super::{
+    Machine,
+    failover::{CANDIDATE_TRIES, Run, STATEMENT_MAX},
+    tasks::Progress,
+};
+use crate::id::Lsn;
+
+/// A promotion replays what was received first, which is a matter of the backlog.
+const PROMOTE_MAX: Duration = Duration::from_secs(60);
+
+/// Reading the fork must not keep clients waiting; without it outcomes of commits in flight stay unknown.
+const FORK_MAX: Duration = Duration::from_secs(1);
+
+impl Machine {
+    /// Promote: first what will hold once it is primary, then the promotion.
+    pub(super) fn promote(&mut self) -> bool {
+        let Some(operation) = self.record.operation.clone() else { return false };
+        let Some(candidate) = operation.candidate.clone() else { return self.replace_candidate(&operation, None) };
+        if self.is_gone(&candidate) {
+            return self.replace_candidate(&operation, Some(&candidate));
+        }
+        if operation.step == Step::PresetSync {
+            let preset = Effect::PresetSync { set: operation.preset.clone() };
+            if self.settings.sync != SyncMode::Off && !self.has_been_promoted(&candidate) {
+                match self.want(operation.id, &candidate, preset, STATEMENT_MAX) {
+                    Progress::Pending => return false,
+                    Progress::Done(_) => {}
+                    Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
+                        return self.replace_candidate(&operation, Some(&candidate));
+                    }
+                    Progress::Failing { .. } => return false,
+                }
+            }
+            if let Some(operation) = &mut self.record.operation {
+                operation.step = Step::Promote;
+            }
+        }
+        match self.want(operation.id, &candidate, Effect::Promote, PROMOTE_MAX) {
+            Progress::Done(Finding::Promoted { timeline }) if timeline > self.record.route.timeline => {
+                if let Some(operation) = &mut self.record.operation {
+                    operation.timeline = Some(timeline);
+                }
+                self.enter(Step::RecordFork);
+                self.turn_because(Cause::Promoted, &candidate)
+            }
+            Progress::Pending => false,
+            // It is certainly not promoted, but one that was given up before is.
+            Progress::Failing { unknown: false, .. } if self.promoted_after_all(&operation).is_some() => {
+                self.promoted_after_all(&operation).is_some_and(|back| self.take_back(&back))
+            }
+            // It says that it is certainly not promoted, and will not be.
+            Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
+                self.replace_candidate(&operation, Some(&candidate))
+            }
+            Progress::Done(_) | Progress::Failing { .. } => false,
+        }
+    }
+
+    pub(super) fn has_been_promoted(&self, candidate: &str) -> bool {
+        let newer = |timeline: u32| timeline > self.record.route.timeline;
+        self.seen(candidate).is_some_and(|node| node.claims() && node.viewed.timeline.is_some_and(newer))
+    }
+
+    /// Publish: what commits in flight need to know of the fork, then the new primary.
+    pub(super) fn publish(&mut self) -> bool {
+        let Some(operation) = self.record.operation.clone() else { return false };
+        let (Some(candidate), Some(timeline)) = (operation.candidate.clone(), operation.timeline) else {
+            return self.replace_candidate(&operation, None);
+        };
+        if self.is_gone(&candidate) {
+            return self.replace_candidate(&operation, Some(&candidate));
+        }
+        let fork = match self.want(operation.id, &candidate, Effect::RecordFork, FORK_MAX) {
+            Progress::Done(Finding::Fork { at, next_xid }) => Some((at, next_xid)),
+            Progress::Pending => return false,
+            Progress::Failing { tries: 0 | 1, .. } => return false,
+            Progress::Done(_) | Progress::Failing { .. } => None,
+        };
+        // Not before the floor: the candidate had all that.
+        let (at, next_xid) = fork.unwrap_or((operation.floor.unwrap_or(Lsn(0)), None));
+        self.crown_candidate(&operation, candidate, Fork { term: operation.term, timeline, at, next_xid })
+    }
+
+    fn crown_candidate(&mut self, operation: &Operation, candidate: Name, fork: Fork) -> bool {
+        let lost = operation.flushed.map_or(0, |flushed| flushed.0.saturating_sub(fork.at.0));
+        let unix_ms = self.unix_ms();
+        let route = &mut self.record.route;
+        route.term = operation.term;
+        route.timeline = fork.timeline;
+        route.primary = Some(candidate.clone());
+        route.deposed.retain(|deposed| *deposed != candidate);
+        let old = operation.old.clone().filter(|old| *old != candidate && !route.is_deposed(old));
+        route.deposed.extend(old);
+        self.record.electorate = match self.settings.sync {
+            SyncMode::Off => Electorate::Unbound,
+            // Nobody may lack what was acknowledged before; the upkeep finds out.
+            SyncMode::On | SyncMode::Strict => Electorate::Nobody,
+        };
+        self.record.promoted_unix_ms = Some(unix_ms);
+        self.remember_fork(fork);
+        let alone = !operation.preset.as_ref().is_some_and(|set| set.members.iter().any(|name| self.follows(name)));
+        self.change_reign(alone && self.settings.sync == SyncMode::On);
+        self.enter(Step::Repair);
+        self.publish_route();
+        self.following = super::follow::Following::at(self.now);
+        let loss = if operation.allow_loss || lost > 0 {
+            format!(", {lost} bytes of log lost at most")
+        } else {
+            String::new()
+        };
+        let result = format!("{candidate} is primary on timeline {}{loss}", self.record.route.timeline);
+        self.tell(Urgency::Warning, "publish", Some(candidate), result.clone());
+        self.answer(Ok(result));
+        self.turn(Cause::Published)
+    }
+
+    /// The candidate is gone, or certainly will not be promoted: another one, with everything it had to have.
+    fn replace_candidate(&mut self, operation: &Operation, candidate: Option<&Name>) -> bool {
+        let deposed =
+            candidate.filter(|name| !self.record.route.is_deposed(name) && operation.old.as_ref() != Some(name));
+        // It may have been promoted after all: what it claims from now on counts for nothing.
+        self.record.route.deposed.extend(deposed.cloned());
+        if let Some(operation) = &mut self.record.operation {
+            operation.failed.extend(candidate.cloned());
+            operation.candidate = None;
+            operation.timeline = None;
+        }
+        self.run = Run::at(self.now);
+        self.enter(Step::Fence);
+        self.turn_because(Cause::CandidateGone, candidate.map_or("none", |name| name))
+    }
+}

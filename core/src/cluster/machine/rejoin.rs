@@ -1,0 +1,212 @@
+//! Makes one node follow that does not: it returned, was left behind, or an operator ordered it.
+
+use std::time::Duration;
+
+use super::super::{
+    action::Effect,
+    name::Name,
+    operation::{Kind, Operation, Step},
+    quarantine::Offence,
+    settings::RejoinMode,
+    verdict::{Divergence, FollowAction, StandbyPlan},
+};
+use super::{
+    Machine,
+    follow::{COPY_MAX, REPOINT_MAX, TRIES},
+    orders::ORDERED,
+    switchover::START_MAX,
+    tasks::Progress,
+};
+
+/// How long a standby may be without its stream before it is made to follow. A receiver that lost its primary tries again
+/// after `wal_retrieve_retry_interval`, 5 s unless it is set.
+const STRAY_AFTER: Duration = Duration::from_secs(6);
+
+/// After a node could not be made to follow, when that is tried again.
+const REST: Duration = Duration::from_secs(15);
+
+/// A checkpoint on the primary: a rewind against one that had none since its promotion finds nothing to do.
+const CHECKPOINT_MAX: Duration = Duration::from_secs(600);
+
+/// An effect, on which node, and how long it may take.
+type Wanted = (Name, Effect, Duration);
+
+impl Machine {
+    /// Nodes that answer and do not follow, for some time already.
+    pub(super) fn look_for_strays(&mut self) -> bool {
+        if self.settings.rejoin == RejoinMode::Off {
+            return false;
+        }
+        let Some(seen) = &self.sight else { return false };
+        let strays: Vec<Name> = (seen.sight.nodes.iter())
+            .filter(|node| node.answers() && !node.replay_paused && self.asked_after(node, self.following.begun))
+            .filter(|node| !self.record.route.is_primary(&node.viewed.name) && !self.is_following(node))
+            .map(|node| Name::from(&node.viewed.name))
+            .collect();
+        let now = self.now;
+        let misled: Vec<Name> = strays.iter().filter(|name| self.is_misled(name)).cloned().collect();
+        let following = &mut self.following;
+        following.stray.retain(|(name, _)| strays.contains(name));
+        following.resting.retain(|(_, until)| now < *until);
+        for name in strays {
+            if !following.stray.iter().any(|(known, _)| *known == name) {
+                following.stray.push((name, now));
+            }
+        }
+        let due = |(name, since): &(Name, Duration)| if misled.contains(name) { *since } else { *since + STRAY_AFTER };
+        let later = following.stray.iter().map(due).filter(|due| *due > now).min();
+        let ripe: Vec<Name> =
+            following.stray.iter().filter(|stray| now >= due(stray)).map(|(name, _)| name.clone()).collect();
+        if let Some(later) = later {
+            self.wake_by(later);
+        }
+        let next = ripe.into_iter().find(|name| self.may_rejoin(name));
+        let Some(node) = next else { return false };
+        self.begin(Kind::Rejoin, Step::Repair, format!("{node} does not follow the primary"), |operation| {
+            operation.target = Some(node);
+        });
+        true
+    }
+
+    /// It streams from a node that was deposed: each moment may bring it log that it has to get rid of again.
+    fn is_misled(&self, name: &str) -> bool {
+        let upstream = self.seen(name).and_then(|node| node.receiver).filter(|receiver| receiver.streaming);
+        let upstream = upstream.and_then(|receiver| receiver.upstream).and_then(|id| self.name_of(id));
+        upstream.is_some_and(|upstream| self.record.route.is_deposed(&upstream))
+    }
+
+    /// Without an operator's word: what it needs must be allowed, and its last try some time ago.
+    fn may_rejoin(&self, name: &Name) -> bool {
+        let Some(node) = self.seen(name) else { return false };
+        let offence = self.quarantine.iter().find(|entry| entry.node == *name).map(|entry| entry.offence);
+        let rests = self.following.resting.iter().any(|(resting, _)| resting == name);
+        let simple = node.follows() && self.divergence(node) == Divergence::None;
+        let controlled = self.settings.node(name).is_some_and(|node| node.controlled);
+        !rests
+            && !matches!(offence, Some(Offence::Stranger | Offence::Rival))
+            && (simple || self.settings.rejoin == RejoinMode::Repair && controlled)
+    }
+
+    /// One node is made to follow.
+    pub(super) fn rejoin(&mut self, operation: &Operation) -> bool {
+        let Some(node) = operation.target.clone() else { return self.end_rejoin(Err("no node".into())) };
+        let Some(primary) = self.record.route.primary.clone() else { return false };
+        if node == primary {
+            return self.end_rejoin(Err(format!("{node} is the primary")));
+        }
+        let Some(plans) = self.plans_for(Some(&node)) else { return false };
+        let plan = plans.into_iter().find(|plan| self.name_of(plan.node).as_ref() == Some(&node));
+        let needs_stop = self.following.needs_stop.unwrap_or_else(|| {
+            operation.kind == Kind::Reinit
+                || self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
+        });
+        self.following.needs_stop = Some(needs_stop);
+        if !needs_stop && !self.answers(&node) {
+            return self.end_rejoin(Err(format!("{node} does not answer any more")));
+        }
+        if !needs_stop && self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
+            // It may be tried again at once, and otherwise.
+            let ended = self.end_rejoin(Err(format!("{node} got log meanwhile that the primary lacks")));
+            self.following.resting.retain(|(name, _)| *name != node);
+            return ended;
+        }
+        let leaves_alone = plan.as_ref().is_none_or(|plan| plan.action == FollowAction::LeaveAlone);
+        let plan = match plan {
+            Some(plan) if operation.kind == Kind::Reinit || !leaves_alone => plan,
+            // Policies leave alone what is no running standby. Whether it comes back, others have decided.
+            left if needs_stop || operation.why == ORDERED => {
+                let Some(plan) = self.plain_plan(&node, left.as_ref().map_or("it has none", |plan| &plan.why)) else {
+                    return false;
+                };
+                plan
+            }
+            left => {
+                let why = left.map_or_else(String::new, |plan| format!(": {}", plan.why));
+                return self.end_rejoin(Ok(format!("the policy leaves {node} alone{why}")));
+            }
+        };
+        let Some(steps) = self.steps_for(operation.kind, &node, primary, &plan, needs_stop) else { return false };
+        let controlled = self.settings.node(&node).is_some_and(|settings| settings.controlled);
+        if steps.len() > 1 && !controlled {
+            return self
+                .end_rejoin(Err(format!("{node} has to be rewound or rebuilt, and cannot be stopped from here")));
+        }
+        self.walk(operation.id, steps, &node)
+    }
+
+    /// What is done for a plan, and on which node.
+    fn steps_for(
+        &self,
+        kind: Kind,
+        node: &Name,
+        primary: Name,
+        plan: &StandbyPlan,
+        needs_stop: bool,
+    ) -> Option<Vec<Wanted>> {
+        let slot = self.slot_of(node);
+        Some(match (kind, &plan.action) {
+            (Kind::Rejoin, FollowAction::Repoint { upstream, create_slot }) if !needs_stop => {
+                let upstream = self.upstream(*upstream, plan)?;
+                vec![(node.clone(), Effect::Repoint { upstream, slot, create_slot: *create_slot }, REPOINT_MAX)]
+            }
+            (Kind::Rejoin, FollowAction::Repoint { upstream, .. } | FollowAction::Rewind { upstream, .. }) => {
+                let upstream = self.upstream(*upstream, plan)?;
+                let rewind = Effect::Rewind { source: primary.clone(), upstream, slot };
+                vec![
+                    (primary, Effect::Checkpoint, CHECKPOINT_MAX),
+                    (node.clone(), Effect::Stop, START_MAX),
+                    (node.clone(), rewind, COPY_MAX),
+                    (node.clone(), Effect::Start, START_MAX),
+                ]
+            }
+            (_, action) => {
+                let max_rate_kib = match action {
+                    FollowAction::Rebuild { max_rate_kib, .. } => *max_rate_kib,
+                    FollowAction::LeaveAlone | FollowAction::Repoint { .. } | FollowAction::Rewind { .. } => None,
+                };
+                let rebuild = Effect::Rebuild { source: primary.clone(), upstream: primary, slot, max_rate_kib };
+                vec![
+                    (node.clone(), Effect::Stop, START_MAX),
+                    (node.clone(), rebuild, COPY_MAX),
+                    (node.clone(), Effect::Start, START_MAX),
+                ]
+            }
+        })
+    }
+
+    /// One effect after the other. The plan was made before the first, and holds until the last.
+    fn walk(&mut self, operation: u64, steps: Vec<Wanted>, node: &Name) -> bool {
+        for (on, effect, within) in steps {
+            let copies = matches!(effect, Effect::Rewind { .. } | Effect::Rebuild { .. });
+            match self.want(operation, &on, effect.clone(), within) {
+                Progress::Done(_) => {}
+                Progress::Pending => return false,
+                Progress::Failing { .. } if copies && self.following.copies < TRIES => {
+                    // Somebody may have started it meanwhile: from the stop on again.
+                    self.following.copies += 1;
+                    self.tasks.renew(node, &Effect::Stop);
+                    self.tasks.renew(node, &effect);
+                    return true;
+                }
+                Progress::Failing { tries, why, .. } if copies || tries >= TRIES || tries == 0 => {
+                    return self.end_rejoin(Err(format!("{} on {on}: {why}", effect.word())));
+                }
+                Progress::Failing { .. } => return false,
+            }
+        }
+        self.end_rejoin(Ok(format!("{node} follows the primary")))
+    }
+
+    fn end_rejoin(&mut self, result: Result<String, String>) -> bool {
+        let node = self.record.operation.as_ref().and_then(|operation| operation.target.clone());
+        if let Some(node) = node {
+            self.following.resting.push((node.clone(), self.now + REST));
+            self.following.stray.retain(|(name, _)| *name != node);
+        }
+        self.close(result);
+        self.following.plans = None;
+        self.following.needs_stop = None;
+        self.following.copies = 0;
+        true
+    }
+}

@@ -1,0 +1,132 @@
+//! What goes on between failovers: who follows, who is kept out, for whom commits wait.
+
+use std::time::Duration;
+
+use super::{
+    super::super::{
+        action::{Order, Refusal},
+        quarantine::Offence,
+        settings::{FailoverMode, SyncMode},
+        sight::Held,
+        state::State,
+        sync_set::Electorate,
+        view::Role,
+    },
+    lab,
+    lab::{Lab, any, settings},
+};
+#[test]
+fn the_electorate_is_nobody_until_the_new_set_has_everything() {
+    let mut lab = lab(SyncMode::On);
+    let both = Electorate::Quorum { members: vec!["n2".into(), "n3".into()], hear: 2 };
+    assert_eq!(lab.machine.standing().electorate, both);
+    lab.stuck = vec![("repoint", "n3")];
+
+    lab.kill("n1");
+    assert_eq!(lab.machine.standing().electorate, Electorate::Nobody);
+    lab.wanted = any(&["n3"]);
+    lab.stuck.clear();
+    lab.pass(8_000);
+
+    assert_eq!(lab.machine.standing().electorate, Electorate::Quorum { members: vec!["n3".into()], hear: 1 });
+}
+
+#[test]
+fn a_promotion_by_others_is_a_split_unless_the_old_primary_is_one_no_more() {
+    let promoted = |lab: &mut Lab| {
+        let node = lab.node("n2");
+        (node.viewed.role, node.viewed.timeline, node.receiver) = (Role::Primary, Some(2), None);
+        lab.look();
+    };
+    let mut split = lab(SyncMode::On);
+    promoted(&mut split);
+    assert_eq!(split.state(), State::Split);
+    assert_eq!(split.machine.standing().quarantine[0].offence, Offence::Rival);
+    split.order(Order::Failover { to: Some("n2".into()), allow_loss: false });
+    assert!(matches!(split.answers.pop(), Some(Err(Refusal::NotNow(_)))));
+    split.order(Order::Failover { to: Some("n2".into()), allow_loss: true });
+    assert!(split.did("publish n2"));
+
+    let mut demoted = lab(SyncMode::On);
+    demoted.stuck = vec![("detach", "n1"), ("detach", "n2"), ("detach", "n3")];
+    demoted.node("n1").viewed.role = Role::Standby;
+    promoted(&mut demoted);
+    assert!(demoted.did("publish n2"));
+
+    let mut settings = settings(SyncMode::Off);
+    settings.failover = FailoverMode::Off;
+    let mut elsewhere = Lab::at_work(settings);
+    promoted(&mut elsewhere);
+    assert!(elsewhere.did("publish n2"), "somebody else fails over");
+}
+
+#[test]
+fn an_old_primary_that_returns_gets_no_work() {
+    let mut lab = lab(SyncMode::On);
+    lab.kill("n1");
+    lab.wake("n1");
+    lab.pass(2_000);
+
+    let standing = lab.machine.standing();
+    assert_eq!(standing.quarantine.len(), 1);
+    assert_eq!((standing.quarantine[0].node.clone(), standing.quarantine[0].offence), ("n1".into(), Offence::Zombie));
+    assert_eq!(standing.state, State::Steady, "it is no rival");
+}
+
+#[test]
+fn a_returned_node_is_released_once_it_has_followed_for_a_while() {
+    let mut lab = lab(SyncMode::On);
+    lab.kill("n1");
+    lab.wake("n1");
+    lab.node("n1").viewed.role = Role::Standby;
+    lab.node("n1").viewed.timeline = Some(2);
+    lab.node("n1").receiver = lab.sight.node("n3").unwrap().receiver;
+
+    lab.pass(4_500);
+    assert_eq!(lab.machine.standing().quarantine[0].offence, Offence::Unproven);
+    lab.pass(1_000);
+
+    assert!(lab.machine.standing().quarantine.is_empty());
+    assert!(lab.disk.unwrap().route.deposed.is_empty());
+}
+
+#[test]
+fn a_node_that_is_down_is_started_by_order_alone() {
+    let mut lab = lab(SyncMode::On);
+    lab.kill("n1");
+    lab.pass(60_000);
+    assert!(!lab.done.iter().any(|done| done.starts_with("start")));
+
+    lab.order(Order::Rejoin { node: "n1".into() });
+
+    assert!(lab.did("rewind n1") && lab.did("start n1"));
+}
+
+#[test]
+fn a_synchronous_standby_that_goes_is_not_waited_for_and_comes_back_after_a_while() {
+    let mut lab = lab(SyncMode::On);
+    lab.node("n3").receiver = None;
+    lab.node("n3").held = Held::Reset(Duration::ZERO);
+    lab.wanted = any(&["n2"]);
+    lab.look();
+    assert_eq!(lab.done, ["set-sync n1"]);
+    lab.pass(100);
+    assert_eq!(lab.machine.standing().electorate, Electorate::Quorum { members: vec!["n2".into()], hear: 1 });
+
+    lab.node("n3").receiver = lab.sight.node("n2").unwrap().receiver;
+    lab.wake("n3");
+    lab.wanted = any(&["n2", "n3"]);
+    lab.pass(9_000);
+    assert_eq!(lab.done, ["set-sync n1"], "it has to behave well for a while first");
+    lab.pass(3_000);
+
+    assert_eq!(lab.done, ["set-sync n1", "set-sync n1"]);
+}
+
+#[test]
+fn in_strict_mode_commits_always_wait_for_somebody() {
+    let mut lab = lab(SyncMode::Strict);
+    lab.wanted = None;
+    lab.pass(2_000);
+    assert!(lab.done.is_empty() && lab.said("refused: commits always wait for somebody in strict mode"));
+}

@@ -23,10 +23,9 @@ use std::{
 use howdah::demo::{ClusterOptions, PgCluster, PgNode, ProxyConfig, Synchronous, psql::Table, wait};
 use howdah_tests::{
     PATIENCE, Proxy,
+    hands::executed_here,
     history::{History, Load},
 };
-
-use crate::rejoin::lab::{bin_dir, owner};
 
 /// Clients that write, and that read.
 const WRITERS: usize = 16;
@@ -207,24 +206,6 @@ fn healing(cluster: &PgCluster, config: ProxyConfig, is_synchronous: bool) -> Pr
         .in_cluster("failover", "\"automatic\"")
         .in_cluster("synchronous_mode", if is_synchronous { "\"on\"" } else { "\"off\"" });
     executed_here(cluster, config)
-}
-
-/// Commands on this machine act on the nodes.
-fn executed_here(cluster: &PgCluster, config: ProxyConfig) -> ProxyConfig {
-    let config = config
-        .in_cluster("executor", "\"exec\"")
-        .in_cluster("bin_dir", &quoted(&bin_dir(cluster.primary()).to_string_lossy()));
-    let config = match owner(&cluster.primary().data) {
-        Some(user) => config.in_cluster("run_as", &quoted(&user)),
-        None => config,
-    };
-    cluster.nodes().iter().fold(config, |config, node| {
-        config.node(&node.name, &format!("data_dir = {}", quoted(&node.data.to_string_lossy())))
-    })
-}
-
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
 }
 
 /// A primary's timeline.

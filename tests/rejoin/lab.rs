@@ -1,8 +1,6 @@
 //! A cluster whose nodes can be acted upon, for tests of rejoins and of executors.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -21,6 +19,7 @@ use howdah::{
     server::ServerTls,
 };
 use howdah_tests::PATIENCE;
+pub use howdah_tests::hands::{bin_dir, owner};
 
 /// A cluster and what the proxy's configuration would say of it.
 pub struct Lab {
@@ -211,18 +210,4 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
-}
-
-pub fn bin_dir(node: &PgNode) -> PathBuf {
-    Path::new(node.command("pg_ctl").get_program()).parent().unwrap().to_owned()
-}
-
-/// The user that PostgreSQL runs as, when it is not ours.
-pub fn owner(path: &Path) -> Option<String> {
-    let uid = fs::metadata(path).unwrap().uid();
-    let ask = |arguments: &[&str]| {
-        let answer = Command::new("id").args(arguments).output().unwrap();
-        String::from_utf8(answer.stdout).unwrap().trim().to_owned()
-    };
-    (ask(&["-u"]) != uid.to_string()).then(|| ask(&["-nu", &uid.to_string()]))
 }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use howdah::demo::PgNode;
+use howdah::demo::{ClusterError, PgNode};
 use tokio::runtime::Builder;
 use tokio_postgres::Client;
 
@@ -186,14 +186,31 @@ impl History {
     ///
     /// When a row that was acknowledged is missing, or one is there twice.
     pub fn check(&self, primary: &PgNode) {
-        let stored = primary.psql(&format!("SELECT id FROM {TABLE}")).expect("the rows can be read");
-        let rows: Vec<u64> = stored.lines().map(|line| line.parse().expect("a number")).collect();
-        let stored: BTreeSet<u64> = rows.iter().copied().collect();
-        assert_eq!(stored.len(), rows.len(), "a row is there twice");
-        let acknowledged = self.requests.iter().filter(|request| request.is_committed_write());
-        let lost: Vec<_> = acknowledged.filter_map(|request| request.id).filter(|id| !stored.contains(id)).collect();
+        let Stored { lost, twice, .. } = self.compare(primary).expect("the rows can be read");
+        assert_eq!(twice, 0, "a row is there twice");
         assert!(lost.is_empty(), "{} acknowledged rows are lost: {lost:?}", lost.len());
     }
+
+    /// The same for who wants to know.
+    pub fn compare(&self, primary: &PgNode) -> Result<Stored, ClusterError> {
+        let stored = primary.psql(&format!("SELECT id FROM {TABLE}"))?;
+        let rows: Vec<u64> = stored.lines().map(|line| line.parse().expect("a number")).collect();
+        let stored: BTreeSet<u64> = rows.iter().copied().collect();
+        let acknowledged = self.requests.iter().filter(|request| request.is_committed_write());
+        let lost = acknowledged.filter_map(|request| request.id).filter(|id| !stored.contains(id)).collect();
+        Ok(Stored { rows: rows.len(), twice: rows.len() - stored.len(), lost })
+    }
+}
+
+/// What is stored beside what was acknowledged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Rows that are there.
+    pub rows: usize,
+    /// Those that are there more than once.
+    pub twice: usize,
+    /// Ids of rows that were acknowledged and are missing.
+    pub lost: Vec<u64>,
 }
 
 /// Ids of one client differ from those of the others by this.

@@ -7,6 +7,7 @@ pub mod clients;
 pub mod conformance;
 pub mod drivers;
 pub mod fuzz;
+pub mod hands;
 pub mod history;
 pub mod program;
 mod proxy;

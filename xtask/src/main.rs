@@ -11,6 +11,7 @@ mod setup;
 mod shell;
 mod steps;
 mod test;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,8 @@ enum Task {
     Conformance(conformance::Conformance),
     /// Hurt clusters in every way, and print what clients noticed
     Faults(faults::Faults),
+    /// Hurt clusters as a talk of 2013 did, and write a report with pictures
+    Verify(verify::Verify),
     /// Look for inputs that break something
     Fuzz(fuzz::Fuzz),
     /// Only find or install what the other commands need
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => bench.run(),
         Task::Conformance(conformance) => conformance.run(),
         Task::Faults(faults) => faults.run(),
+        Task::Verify(verify) => verify.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Setup => setup::prepare(setup::Purpose::Test).map(drop),
     };

@@ -1,43 +1,93 @@
-//! A standby is lost.
+//! A standby is lost, or hangs.
 
 use std::time::{Duration, Instant};
 
+use howdah::demo::{PgNode, ProxyConfig};
 use howdah_tests::{PATIENCE, history::Load};
 
-use super::{await_state, healing, primary_of, story, synchronous_cluster};
+use super::{Scene, impatient, measured, synchronous};
 
-const WRITERS: usize = 16;
-const READERS: usize = 16;
+/// How long the only standby that commits wait for may be silent.
+const STALL_TIMEOUT: &str = "\"2s\"";
 
 #[test]
-fn the_loss_of_a_synchronous_standby_fails_nobody() {
-    let cluster = synchronous_cluster();
-    let proxy = healing(&cluster, |config| config);
-    let load = Load::start(proxy.port(), WRITERS, READERS);
-    load.await_commits(200, PATIENCE);
+fn the_loss_of_both_synchronous_standbys_fails_nobody() {
+    let scene = Scene::start();
+    let load = scene.load();
+    let [first, second] = scene.cluster.standbys() else { panic!("two standbys") };
 
-    let killed = Instant::now();
-    cluster.standbys()[0].kill9().unwrap();
-    load.await_commits(200, Duration::from_secs(20));
-    std::thread::sleep(Duration::from_secs(2));
-    let first = history_gap(&load, killed);
+    let one = stall(&scene, &load, || first.kill9().unwrap());
+    scene.until("without it", || waited_for(&scene) == [second.name.as_str()]);
     // The other is the only one left that commits wait for; with it gone they wait for nobody.
-    let killed = Instant::now();
-    cluster.standbys()[1].kill9().unwrap();
-    load.await_commits(200, Duration::from_secs(30));
-    let second = history_gap(&load, killed);
-    cluster.standbys()[0].start().unwrap();
-    cluster.standbys()[1].start().unwrap();
-    await_state(&proxy, "Steady", PATIENCE);
-    load.await_commits(200, Duration::from_secs(20));
-    let history = load.stop();
+    let both = stall(&scene, &load, || second.kill9().unwrap());
+    scene.until("degraded", || scene.state() == "DegradedSync");
+    first.start().unwrap();
+    second.start().unwrap();
+    scene.await_whole(2);
+    let history = scene.settle(load);
 
-    eprintln!("stalls: {first:?} with one standby lost, {second:?} with both");
-    history.check(primary_of(&proxy, &cluster).expect("there is a primary"));
-    assert!(history.failed_writes().is_empty(), "{:?}\n{}", history.failed_writes(), story(&proxy));
-    assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), story(&proxy));
+    measured("both synchronous standbys killed", format_args!("no writes for {one:?}, then for {both:?}"));
+    nobody_failed(&scene, &history);
 }
 
-fn history_gap(load: &Load, from: Instant) -> Duration {
-    load.so_far().longest_gap(from, Instant::now())
+#[test]
+fn standbys_that_die_or_freeze_fail_nobody() {
+    let scene = Scene::with(synchronous(2), one_member);
+    scene.until("waiting for one", || waited_for(&scene).len() == 1);
+    let load = scene.load();
+    for role in ["asynchronous", "synchronous"] {
+        let standby = standby(&scene, role);
+        let killed = stall(&scene, &load, || standby.kill9().unwrap());
+        standby.start().unwrap();
+        scene.await_whole(1);
+
+        let standby = self::standby(&scene, role);
+        let frozen = stall(&scene, &load, || standby.sigstop());
+        scene.until("without it", || !waited_for(&scene).contains(&standby.name));
+        standby.sigcont();
+        scene.await_whole(1);
+        measured(
+            &format!("{role} standby"),
+            format_args!("no writes for {killed:?} when killed, {frozen:?} when frozen"),
+        );
+    }
+    let history = scene.settle(load);
+    nobody_failed(&scene, &history);
+}
+
+/// The only standby that commits wait for, or the other.
+fn standby<'s>(scene: &'s Scene, role: &str) -> &'s PgNode {
+    let members = waited_for(scene);
+    let is = |node: &&&PgNode| members.contains(&node.name) == (role == "synchronous");
+    scene.standbys().iter().find(is).expect("there is one of each")
+}
+
+/// Commits wait for one standby and for no other.
+fn one_member(config: ProxyConfig) -> ProxyConfig {
+    let settings = "{ max_members = 1, allow_degrade = true, stall_timeout = \"2s\", restore_after = \"500ms\" }";
+    impatient(config)
+        .in_cluster("sync_stall_timeout", STALL_TIMEOUT)
+        .section(&format!("[plugins.sync-set]\ncomponent = \"builtin:sync-set\"\nsettings = {settings}\n"))
+}
+
+/// The nodes that commits wait for, by their names.
+fn waited_for(scene: &Scene) -> Vec<String> {
+    let shown = scene.shown();
+    let waited = shown.rows.iter().filter(|row| shown.value(row, "sync") == Some("sync"));
+    waited.filter_map(|row| shown.value(row, "node")).map(str::to_owned).collect()
+}
+
+/// How long nobody could write after that.
+#[track_caller]
+fn stall(scene: &Scene, load: &Load, hurt: impl FnOnce()) -> Duration {
+    let hurt_at = Instant::now();
+    hurt();
+    scene.resumed(load, hurt_at).min(PATIENCE)
+}
+
+fn nobody_failed(scene: &Scene, history: &howdah_tests::history::History) {
+    assert!(history.failed_writes().is_empty(), "{:?}\n{}", history.failed_writes(), scene.story());
+    assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), scene.story());
+    assert!(history.disconnects.is_empty(), "no session ends");
+    assert_eq!(scene.promotions(), 0, "{}", scene.story());
 }

@@ -1,52 +1,94 @@
 //! The primary is exchanged as planned, and nobody notices.
 
-use std::time::{Duration, Instant};
+use std::{process::Stdio, time::Instant};
 
-use howdah_tests::{PATIENCE, history::Load};
+use howdah_tests::{PATIENCE, clients};
 
-use super::{await_state, executed_here, healing, primary_of, story, synchronous_cluster};
+use super::{Scene, impatient, in_full, measured, middle_and_worst, synchronous};
+use crate::rejoin::lab::block_on;
 
-const WRITERS: usize = 16;
-const READERS: usize = 16;
-
-/// In a row; each time the best standby takes over.
-const SWITCHOVERS: usize = 3;
+/// What is logged when a node's data has to be rewound.
+const REWIND: &str = "pg_rewind";
 
 #[test]
 fn switchovers_under_load_fail_nobody() {
-    let cluster = synchronous_cluster();
-    let proxy = healing(&cluster, |config| executed_here(&cluster, config));
-    let load = Load::start(proxy.port(), WRITERS, READERS);
-    load.await_commits(200, PATIENCE);
-
-    let began = Instant::now();
-    let mut gaps = Vec::new();
-    for _ in 0..SWITCHOVERS {
-        let before = primary_of(&proxy, &cluster).expect("there is a primary").name.clone();
+    let scene = Scene::with(synchronous(2), |config| impatient(config).in_cluster("drain_timeout", "2"));
+    let load = scene.load();
+    let times = if in_full() { 10 } else { 3 };
+    let mut holds = Vec::new();
+    for _ in 0..times {
+        let before = scene.primary();
         let ordered = Instant::now();
-        proxy.console().ask("SWITCHOVER").unwrap_or_else(|error| panic!("{error}\n{}", story(&proxy)));
-        gaps.push((ordered, Instant::now()));
-        load.await_commits(200, Duration::from_secs(20));
-        assert_ne!(primary_of(&proxy, &cluster).expect("there is a primary").name, before);
-        await_state(&proxy, "Steady", PATIENCE);
-        cluster_streams(&proxy);
+        scene.order("SWITCHOVER");
+        holds.push(scene.resumed(&load, ordered));
+        assert_ne!(scene.primary().name, before.name);
+        scene.await_whole(2);
     }
-    let history = load.stop();
+    assert_eq!(scene.promotions(), times);
 
-    let holds: Vec<_> = gaps.iter().map(|(from, to)| history.longest_gap(*from, *to)).collect();
-    eprintln!("switchovers: {holds:?} within {:?}, {} requests", began.elapsed(), history.requests.len());
-    history.check(primary_of(&proxy, &cluster).expect("there is a primary"));
-    assert!(history.failed_writes().is_empty(), "{:?}\n{}", history.failed_writes(), story(&proxy));
-    assert!(history.failed_reads().is_empty(), "{:?}", history.failed_reads());
+    a_transaction_that_stays_open_calls_it_off(&scene);
+    scene.await_whole(2);
+    a_backup_on_the_candidate_ends_and_does_no_harm(&scene);
+    scene.await_whole(2);
+    let history = scene.settle(load);
+
+    let (hold, worst) = middle_and_worst(holds);
+    let requests = history.requests.len();
+    measured(
+        "switchover",
+        format_args!("{times} times; no writes for {hold:?} in the middle, {worst:?} at worst; {requests} requests"),
+    );
+    assert!(history.failed_writes().is_empty(), "{:?}\n{}", history.failed_writes(), scene.story());
+    assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), scene.story());
     assert!(history.disconnects.is_empty(), "no session ends");
+    assert_eq!(scene.promotions(), times + 1, "{}", scene.story());
+    assert!(!scene.proxy.log_lines().iter().any(|line| line.contains(REWIND)), "nobody had to be rewound");
+    for node in scene.cluster.nodes() {
+        let idle = "SELECT count(*) FROM pg_replication_slots WHERE NOT active AND restart_lsn IS NOT NULL";
+        scene.until("rid of slots", || node.psql(idle).unwrap() == "0");
+    }
 }
 
-/// Both standbys stream from the primary, the old one without a rewind.
-fn cluster_streams(proxy: &howdah_tests::Proxy) {
-    let all = || {
-        let states = super::column(proxy, "replication");
-        (states.iter().filter(|state| *state == "streaming").count() == 2).then_some(())
-    };
-    let streaming = howdah::demo::wait::until(PATIENCE, all);
-    assert!(streaming.is_some(), "{:?}\n{}", super::column(proxy, "quarantine"), story(proxy));
+/// Longer than `drain_timeout`: the switchover is called off, and the transaction commits.
+fn a_transaction_that_stays_open_calls_it_off(scene: &Scene) {
+    let before = scene.primary();
+    block_on(async {
+        let client = clients::connect(scene.proxy.port(), "postgres").await;
+        client.batch_execute("BEGIN; CREATE TABLE held (x int)").await.unwrap();
+        let console = scene.proxy.console();
+        let refused = tokio::task::spawn_blocking(move || console.ask("SWITCHOVER")).await.unwrap();
+        let refused = refused.expect_err("it is called off").to_string();
+        assert!(refused.contains("transaction"), "{refused}");
+        client.batch_execute("INSERT INTO held VALUES (1); COMMIT").await.unwrap();
+    });
+    assert_eq!(scene.primary().name, before.name);
+}
+
+/// A promotion ends the backup of a standby.
+fn a_backup_on_the_candidate_ends_and_does_no_harm(scene: &Scene) {
+    let candidate = scene.standbys()[0];
+    let folder = scene.cluster.folder().join("backup");
+    let mut backup = candidate.command("pg_basebackup");
+    backup.args([
+        "--max-rate=4M",
+        "--checkpoint=fast",
+        "--no-sync",
+        "--host=127.0.0.1",
+        "--username=postgres",
+        "--port",
+    ]);
+    backup.arg(candidate.port.to_string()).arg("--pgdata").arg(&folder).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut backup = backup.spawn().unwrap();
+    let copying = "SELECT EXISTS (SELECT FROM pg_stat_progress_basebackup WHERE phase LIKE 'streaming%')";
+    scene.until("copying", || candidate.psql(copying).is_ok_and(|copying| copying == "t"));
+
+    scene.order(&format!("SWITCHOVER TO {}", candidate.name));
+
+    let ended = howdah::demo::wait::until(PATIENCE, || backup.try_wait().unwrap());
+    let ended = ended.unwrap_or_else(|| {
+        backup.kill().unwrap();
+        backup.wait().unwrap()
+    });
+    assert!(!ended.success(), "the backup of a standby that is promoted is none");
+    scene.until("elsewhere", || scene.primary().name == candidate.name);
 }

@@ -1,13 +1,14 @@
 //! Clients that write and read through a proxy while a cluster is hurt, and what became of every write.
 //!
 //! Each writer appends rows with ids of its own; what it was told of each is kept. Afterwards the ids that are
-//! stored are compared with those that were acknowledged.
+//! stored are compared with those that were acknowledged. Rows with negative ids stand for what only a node has that
+//! is not in use; a reader that sees one has read what does not exist.
 
 use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -17,10 +18,16 @@ use howdah::demo::PgNode;
 use tokio::runtime::Builder;
 use tokio_postgres::Client;
 
-use crate::clients::{config, sqlstate};
+use crate::clients::{ask, config, sqlstate};
 
 /// Pause of a client that could not connect.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
+
+/// From one read of a client to its next: readers are there to be hurt, not to keep the machine busy.
+const READER_PAUSE: Duration = Duration::from_millis(5);
+
+/// What a reader is said to have been told that saw a row that does not exist.
+const PHANTOM: &str = "phantom";
 
 /// The table that is written to.
 pub const TABLE: &str = "history";
@@ -79,10 +86,15 @@ impl Load {
                     .batch_execute(&format!("CREATE TABLE IF NOT EXISTS {TABLE} (id bigint)"))
                     .await
                     .expect("a table");
+                // Readers look for rows that must not be there.
+                let index = format!("CREATE INDEX IF NOT EXISTS {TABLE}_phantoms ON {TABLE} (id) WHERE id < 0");
+                client.batch_execute(&index).await.expect("an index");
                 ready.send(()).expect("somebody waits");
                 let clients: Vec<_> = (0..writers + readers)
                     .map(|number| {
-                        let worker = Worker { number, port, writes: number < writers, history: shared.clone() };
+                        let first_id = FIRST_ID.fetch_add(IDS_PER_CLIENT, Relaxed);
+                        let worker =
+                            Worker { number, first_id, port, writes: number < writers, history: shared.clone() };
                         tokio::spawn(worker.run(Arc::clone(&stopped)))
                     })
                     .collect();
@@ -187,8 +199,12 @@ impl History {
 /// Ids of one client differ from those of the others by this.
 const IDS_PER_CLIENT: u64 = 1_000_000_000;
 
+/// Where the next client begins; a table may be written to by one load after the other.
+static FIRST_ID: AtomicU64 = AtomicU64::new(0);
+
 struct Worker {
     number: usize,
+    first_id: u64,
     port: u16,
     writes: bool,
     history: Arc<Mutex<History>>,
@@ -197,7 +213,7 @@ struct Worker {
 impl Worker {
     async fn run(self, stop: Arc<AtomicBool>) {
         let mut client: Option<Client> = None;
-        let mut id = self.number as u64 * IDS_PER_CLIENT;
+        let mut id = self.first_id;
         while !stop.load(Relaxed) {
             let connected = match client.take() {
                 Some(client) if !client.is_closed() => client,
@@ -209,10 +225,11 @@ impl Worker {
             id += 1;
             let sql = match self.writes {
                 true => format!("INSERT INTO {TABLE} VALUES ({id})"),
-                false => format!("SELECT count(*) FROM (SELECT FROM {TABLE} LIMIT 10) t"),
+                false => format!("SELECT count(*) FROM {TABLE} WHERE id < 0"),
             };
             let sent = Instant::now();
-            let told = match connected.simple_query(&sql).await {
+            let told = match ask(&connected, &sql).await {
+                Ok(count) if !self.writes && count != "0" => Told::Failed(PHANTOM.to_owned()),
                 Ok(_) => Told::Committed,
                 Err(error) => Told::Failed(sqlstate(&error).to_owned()),
             };
@@ -220,6 +237,9 @@ impl Worker {
                 Request { client: self.number, id: self.writes.then_some(id), sent, answered: Instant::now(), told };
             self.history().requests.push(request);
             client = Some(connected);
+            if !self.writes {
+                tokio::time::sleep(READER_PAUSE).await;
+            }
         }
     }
 

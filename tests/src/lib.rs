@@ -12,6 +12,7 @@ pub mod program;
 mod proxy;
 pub mod random;
 pub mod raw;
+pub mod relay;
 
 use std::{
     env,

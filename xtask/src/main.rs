@@ -5,6 +5,7 @@
 mod bench;
 mod conformance;
 mod demo;
+mod faults;
 mod fuzz;
 mod setup;
 mod shell;
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Bench),
     /// Run PostgreSQL's and the drivers' own suites through the proxy
     Conformance(conformance::Conformance),
+    /// Hurt clusters in every way, and print what clients noticed
+    Faults(faults::Faults),
     /// Look for inputs that break something
     Fuzz(fuzz::Fuzz),
     /// Only find or install what the other commands need
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Task::Test(test) => test.run(),
         Task::Bench(bench) => bench.run(),
         Task::Conformance(conformance) => conformance.run(),
+        Task::Faults(faults) => faults.run(),
         Task::Fuzz(fuzz) => fuzz.run(),
         Task::Setup => setup::prepare(setup::Purpose::Test).map(drop),
     };

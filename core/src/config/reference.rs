@@ -238,6 +238,8 @@ mod tests {
 
         let expected = Config {
             auth_file: Some("/userlist.txt".into()),
+            // Beside the configuration file.
+            state_dir: "/howdah-state".into(),
             clusters: config.clusters.clone(),
             databases: config.databases.clone(),
             ..Config::default()

@@ -154,7 +154,7 @@ pub(super) const METRICS: &[Metric] = &[
     gauge("howdah_cluster_state", "1 for the state that the cluster is in, as SHOW CLUSTER has it.", |scene, to| {
         each_cluster(scene, |name, status| to.yes(&[("cluster", name), ("state", &status.load().state)], true));
     }),
-    counter("howdah_cluster_term", "Promotions that Howdah has made in the cluster.", |scene, to| {
+    counter("howdah_cluster_promotions_total", "Promotions that Howdah has made in the cluster.", |scene, to| {
         each_cluster(scene, |name, status| to.count(&[("cluster", name)], status.load().term));
     }),
     gauge("howdah_cluster_held", "1 while transactions that need the primary wait.", |scene, to| {

@@ -23,13 +23,18 @@ use std::{
 use howdah::demo::{ClusterOptions, PgCluster, PgNode, ProxyConfig, Synchronous, psql::Table, wait};
 use howdah_tests::{
     PATIENCE, Proxy,
-    hands::executed_here,
     history::{History, Load},
 };
+
+use crate::rejoin::lab::{bin_dir, owner};
 
 /// Clients that write, and that read.
 const WRITERS: usize = 16;
 const READERS: usize = 16;
+
+/// Errors that a writer may see when a primary is lost: its server dies, and the one that it gets next, a moment later,
+/// before anybody knows.
+const ERRORS_PER_LOSS: usize = 2;
 
 /// Acknowledged writes that show that the cluster is at work.
 const AT_WORK: usize = 100;
@@ -94,10 +99,6 @@ impl Scene {
     fn settle(&self, load: Load) -> History {
         self.at_work(&load);
         let history = load.stop();
-        if let Ok(folder) = env::var("HOWDAH_STORIES") {
-            let name = std::thread::current().name().unwrap_or_default().replace("::", "-");
-            fs::write(format!("{folder}/{name}"), self.proxy.log_lines().join("\n")).unwrap();
-        }
         history.check(self.primary());
         history
     }
@@ -208,16 +209,34 @@ fn healing(cluster: &PgCluster, config: ProxyConfig, is_synchronous: bool) -> Pr
     executed_here(cluster, config)
 }
 
+/// Commands on this machine act on the nodes.
+fn executed_here(cluster: &PgCluster, config: ProxyConfig) -> ProxyConfig {
+    let config = config
+        .in_cluster("executor", "\"exec\"")
+        .in_cluster("bin_dir", &quoted(&bin_dir(cluster.primary()).to_string_lossy()));
+    let config = match owner(&cluster.primary().data) {
+        Some(user) => config.in_cluster("run_as", &quoted(&user)),
+        None => config,
+    };
+    cluster.nodes().iter().fold(config, |config, node| {
+        config.node(&node.name, &format!("data_dir = {}", quoted(&node.data.to_string_lossy())))
+    })
+}
+
+fn quoted(text: &str) -> String {
+    format!("{text:?}")
+}
+
 /// A primary's timeline.
 fn timeline(primary: &PgNode) -> u32 {
     let sql = "SELECT ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int";
     primary.psql(sql).expect("a primary answers").parse().expect("a number")
 }
 
-/// Lines of a node's log with this text.
+/// Lines of a node's log with this text, whoever started it.
 fn logged(node: &PgNode, text: &str) -> usize {
-    let log = fs::read_to_string(node.log_file()).unwrap_or_default();
-    log.lines().filter(|line| line.contains(text)).count()
+    let logs = [node.log_file(), node.data.join("howdah.log")].map(|file| fs::read_to_string(file).unwrap_or_default());
+    logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(text)).count()
 }
 
 /// In the middle, the worst.

@@ -61,25 +61,30 @@ impl Seen {
                     self.sample.clone_from(&sample.cluster);
                     self.system = sample.system.or(self.system);
                 }
-                // The session is given up, and another is tried.
+                // The session is given up, and another is tried. It has been of no use since it was asked.
                 Err(Failure { kind: FailureKind::Silent(_), .. }) if self.held == HeldNow::Answers => {
-                    self.held = HeldNow::Over(Loss::Reset, now);
+                    self.held = HeldNow::Over(Loss::Reset, observation.asked_at);
                 }
                 Err(_) => {}
             },
             Finding::Entry(outcome) | Finding::Dialled(outcome) => {
+                // Somebody has stood there in silence for as long already.
+                let tried_at = match outcome {
+                    Err(Failure { kind: FailureKind::Silent(silence), .. }) => now.checked_sub(*silence),
+                    _ => None,
+                };
                 let door = outcome.as_ref().map_or_else(door, |()| Door::Open);
-                self.try_door(door, now);
+                self.try_door(door, tried_at.unwrap_or(now));
             }
             Finding::Lost(loss) => self.held = HeldNow::Over(*loss, now),
         }
     }
 
-    fn try_door(&mut self, door: Door, now: Instant) {
+    fn try_door(&mut self, door: Door, since: Instant) {
         if self.door == door {
             self.checks = self.checks.saturating_add(1);
         } else {
-            (self.door, self.door_since, self.checks) = (door, now, 1);
+            (self.door, self.door_since, self.checks) = (door, since, 1);
         }
     }
 

@@ -34,7 +34,7 @@ pub fn assess(settings: &Settings, cluster: &Cluster) -> Verdict {
         return Verdict::Hold("nobody knows which node is the primary".to_owned());
     };
     let testimony = testimony(settings, cluster, primary);
-    // A refusal alone may come from elsewhere; together with the standbys' word it needs no repetition.
+    // A refusal or a silence alone may be of the way there; together with the standbys' word it needs no repetition.
     let fall = if testimony == Testimony::Lost { 1 } else { settings.fall };
     let fresh = cluster.reports_of(primary, settings.report_max_age.0);
     let opinions: Vec<_> = fresh.map(|(_, report)| opinion(settings, report, fall)).collect();
@@ -82,9 +82,10 @@ fn opinion(settings: &Settings, report: &NodeReport, fall: u32) -> Opinion {
         Reachability::Ok => return Opinion::Well,
         Reachability::Misconfigured(why) => return Opinion::None(why.clone()),
         Reachability::Refused => (report.checks >= fall, "it refuses connections".to_owned()),
-        Reachability::TimedOut => {
-            (often && report.lasting >= settings.hang_timeout.0, format!("it has not answered for {lasting}"))
-        }
+        Reachability::TimedOut => (
+            report.checks >= fall && report.lasting >= settings.hang_timeout.0,
+            format!("it has not answered for {lasting}"),
+        ),
         Reachability::NotReady(said) => {
             (report.lasting >= settings.crash_grace.0, format!("it has not been ready for {lasting}: {said}"))
         }

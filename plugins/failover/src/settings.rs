@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Failed checks in a row after which an observer takes the primary for lost, 1 to 100. Default 3. One is
-    /// enough when it refuses connections and its standbys have lost it too.
+    /// enough when it refuses connections, or gives no answer, and its standbys have lost it too.
     pub fall: u32,
     /// How long the primary must have given no answer at all before it counts as lost: milliseconds, or text
     /// such as `"2s"`. Default 2 s. Longer than any pause that its machine takes without being broken.

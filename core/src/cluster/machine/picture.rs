@@ -7,7 +7,7 @@ use super::super::{
     standing::{Hold, HoldCause, Standing},
     state::State,
     sync_set::Electorate,
-    view::{Health, NodeReport, ObserverReport, Quorum, View, ViewedNode},
+    view::{Health, NodeReport, ObserverReport, Quorum, SyncRole, View, ViewedNode},
 };
 use super::Machine;
 
@@ -25,7 +25,8 @@ impl Machine {
                 Health::Up | Health::Degraded if drained => Health::Draining,
                 health => health,
             };
-            let sync = node.viewed.sync.filter(|_| self.is_fit(&node.viewed.name));
+            // What the primary has lost is lost at once; what it has again counts when it has behaved well for a while.
+            let sync = node.viewed.sync.filter(|role| *role == SyncRole::None || self.is_fit(&node.viewed.name));
             ViewedNode { health, sync, ..node.viewed.clone() }
         });
         let reports = seen.sight.nodes.iter().map(|node| NodeReport {

@@ -22,8 +22,9 @@ impl Steward {
                     | Effect::Drain
             );
             let reachable = world.linked(world.proxy(), sent.node);
-            let ready = on_host || world.running(sent.node) && (reachable || sent.orphan);
-            if ready && world.now >= sent.due && !(blocked[sent.node] && !on_host) {
+            let free = on_host || !blocked[sent.node];
+            let ready = free && (on_host || world.running(sent.node) && (reachable || sent.orphan));
+            if ready && world.now >= sent.due {
                 let outcome = if sent.fails {
                     Outcome::Failed("chance".into())
                 } else {

@@ -251,7 +251,7 @@ pub fn run(scenario: &Scenario, with_story: bool) -> Result<End, Failure> {
         }
         steward.pass(&mut world);
         write(&mut world, &steward, &mut dice);
-        if world.now >= LOOKED_AT && world.now % 2_000 == 0 && judge(scenario, &world, &steward).is_empty() {
+        if world.now >= LOOKED_AT && world.now.is_multiple_of(2_000) && judge(scenario, &world, &steward).is_empty() {
             break;
         }
         if world.now > 2_000 && world.now < HEALED_AT {

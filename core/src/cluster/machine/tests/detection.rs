@@ -17,9 +17,12 @@ use super::{
 use crate::id::Lsn;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// What happens, in words, and how.
+type Story = (&'static str, fn(&mut Lab));
+
 #[test]
 fn what_is_no_death_is_left_alone() {
-    let stories: [(&str, fn(&mut Lab)); 6] = [
+    let stories: [Story; 6] = [
         ("a stall of 1.5 s", |lab| {
             lab.hang("n1");
             lab.standbys_heard(Duration::from_millis(2_500));

@@ -117,7 +117,9 @@ fn promote_behind_our_back(lab: &mut Lab) {
 }
 
 /// What can happen, in a word, and how.
-fn events() -> Vec<(&'static str, fn(&mut Lab))> {
+type Happening = (&'static str, fn(&mut Lab));
+
+fn events() -> Vec<Happening> {
     vec![
         ("tick", |lab| lab.take(Event::Tick)),
         ("all well", |lab| {

@@ -14,7 +14,10 @@ use crate::{
 const TEMPTATION: Duration = Duration::from_secs(3);
 
 /// How long a standby stays away.
-const ABSENCE: Duration = Duration::from_secs(5);
+const ABSENCE: Duration = Duration::from_secs(8);
+
+/// Within this a write is acknowledged, when writes are acknowledged at all.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Between two servers that are taken out or back.
 const BETWEEN_SERVERS: Duration = Duration::from_millis(1500);
@@ -36,8 +39,8 @@ pub struct Case {
     pub standbys: usize,
     /// Errors that a writer may see: of the statements that were under way.
     pub errors_allowed: usize,
-    /// What is done leaves no room for marks of what follows from it.
-    pub is_crowded: bool,
+    /// Kinds of what happens that its picture marks, besides what is done.
+    pub marks: &'static [&'static str],
     pub configure: fn(ProxyConfig) -> ProxyConfig,
     /// Whether it can begin.
     pub is_ready: fn(&Sighting) -> bool,
@@ -52,7 +55,7 @@ const PLAIN: Case = Case {
     theirs: "",
     standbys: 2,
     errors_allowed: 0,
-    is_crowded: false,
+    marks: &["hold", "publish", "follow", "steady"],
     configure: |config| config,
     is_ready: |_| true,
     act: |_| Ok(()),
@@ -61,6 +64,7 @@ const PLAIN: Case = Case {
 /// With one standby that each commit waits for, and one that none does.
 const ONE_AND_ONE: Case = Case {
     verification: 2,
+    marks: &["down", "electorate", "follow", "up", "steady"],
     configure: |config| config.node("n2", "labels = { nosync = \"true\" }").section(ONE_SYNCHRONOUS),
     is_ready: |sighting| {
         let sync = |name| sighting.node(name).map(|node: &Seen| node.sync.as_str());
@@ -115,7 +119,7 @@ pub static CASES: [Case; 7] = [
         name: "primary-returns",
         title: "A failed primary comes back (REJOIN)",
         theirs: "by hand; a crashed one may restart by mistake",
-        errors_allowed: 1,
+        marks: &["hold", "publish", "follow", "release"],
         act: failed_primary_returns,
         ..PLAIN
     },
@@ -125,7 +129,7 @@ pub static CASES: [Case; 7] = [
         title: "Five standbys, one, five (DETACH, ATTACH)",
         theirs: "errors: all sessions are restarted",
         standbys: 5,
-        is_crowded: true,
+        marks: &[],
         act: servers_go_out_and_in,
         ..PLAIN
     },
@@ -153,7 +157,7 @@ fn primary_hangs(stage: &mut Stage) -> Result<()> {
 
 /// A standby is promoted and the other follows it.
 fn await_new_primary(stage: &mut Stage, at: Instant) -> Result<()> {
-    let primary = stage.await_event("publish", at)?.node;
+    let primary = stage.await_event("publish", at, |event| !event.node.is_empty())?.node;
     let other = if primary == "n1" { "n2" } else { "n1" };
     let follows = |sighting: &Sighting| {
         sighting.state == "Steady" && sighting.node(other).is_some_and(|node| node.follows(&primary))
@@ -175,6 +179,9 @@ fn standby_is_killed(stage: &mut Stage, name: &str) -> Result<()> {
     let at = stage.fault(name, &format!("{name} is killed"));
     stage.cluster.node(name)?.kill9()?;
     stage.pause((at + ABSENCE).saturating_duration_since(Instant::now()));
+    let commits = stage.commits();
+    stage.pause(MOMENT);
+    stage.promise(format!("writes go on while {name} is away"), stage.commits() > commits);
     stage.fault(name, &format!("{name} is started"));
     stage.cluster.node(name)?.start()?;
     await_standby(stage, name)
@@ -184,7 +191,7 @@ fn synchronous_standby_hangs(stage: &mut Stage) -> Result<()> {
     stage.touch("n1");
     let at = stage.fault("n1", "n1 hangs");
     stage.cluster.node("n1")?.sigstop();
-    stage.await_event("degraded_sync", at)?;
+    stage.await_event("electorate", at, |event| event.words.starts_with("nobody"))?;
     stage.pause(TEMPTATION);
     stage.fault("n1", "n1 wakes up");
     stage.cluster.node("n1")?.sigcont();

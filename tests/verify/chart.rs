@@ -38,6 +38,9 @@ const OUTAGE: &str = "#cf222e";
 const WRITES_COLOR: &str = "#0969da";
 const READS_COLOR: &str = "#bc6c00";
 
+/// Letters on lines and curves have an edge of the background.
+const HALO: &str = r##"paint-order="stroke" stroke="#ffffff" stroke-width="4" stroke-linejoin="round""##;
+
 /// One of a panel's two plots.
 #[derive(Clone, Copy)]
 struct Strip {
@@ -164,8 +167,8 @@ impl Panel {
         self.draw_curve(svg, WRITES, &self.writes, WRITES_COLOR);
         self.draw_curve(svg, READS, &self.reads, READS_COLOR);
         self.draw_lines(svg);
-        halo(svg, WRITES, WRITES_COLOR, "writes/s");
-        halo(svg, READS, READS_COLOR, "reads/s");
+        unit(svg, WRITES, WRITES_COLOR, "writes/s");
+        unit(svg, READS, READS_COLOR, "reads/s");
     }
 
     fn x(&self, second: f64) -> f64 {
@@ -179,7 +182,8 @@ impl Panel {
         let step =
             [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 300.0].into_iter().find(|step| (last - first) / step < ticks_max);
         let step = step.unwrap_or(last - first);
-        let mut second = (first / step).ceil() * step;
+        // Adding nothing turns a negative zero into a zero.
+        let mut second = (first / step).ceil() * step + 0.0;
         while second <= last {
             let x = self.x(second);
             for Strip { top, bottom } in [WRITES, READS] {
@@ -226,8 +230,9 @@ impl Panel {
     /// Each label is in the first row in which it has room, right of its line or else left of it.
     fn draw_lines(&self, svg: &mut String) {
         let mut ends = [f64::MIN; LABEL_ROWS];
+        let mut labels = String::new();
         for event in &self.lines {
-            let x = self.x(event.at);
+            let (x, color) = (self.x(event.at), event.tone.color());
             let width = event.text.chars().count() as f64 * LABEL_SIZE * LETTER_WIDTH;
             let (from, anchor, offset) = match x + width + 6.0 > PANEL_WIDTH {
                 true => (x - width - 4.0, "end", -4.0),
@@ -237,9 +242,11 @@ impl Panel {
             ends[row] = from + width + 10.0;
             let y = FIRST_LABEL + row as f64 * LABEL_HEIGHT;
             let dash = if event.tone == Tone::Fault { "" } else { r#" stroke-dasharray="3 2""# };
-            line(svg, (x, y - 10.0), (x, READS.bottom), event.tone.color(), dash);
-            text(svg, x + offset, y, LABEL_SIZE, event.tone.color(), anchor, &event.text);
+            line(svg, (x, y - 10.0), (x, READS.bottom), color, dash);
+            text(&mut labels, x + offset, y, LABEL_SIZE, color, anchor, &event.text);
         }
+        // What is read is above what is only seen.
+        add(svg, &format!(r#"<g {HALO}>{labels}</g>"#));
     }
 }
 
@@ -275,16 +282,10 @@ fn text(svg: &mut String, x: f64, y: f64, size: f64, color: &str, anchor: &str, 
 }
 
 /// What a plot shows, to be read on its curve.
-fn halo(svg: &mut String, strip: Strip, color: &str, unit: &str) {
-    let (x, y) = (RIGHT - 5.0, strip.top + 13.0);
-    for paint in [r##"stroke="#ffffff" stroke-width="4" stroke-linejoin="round""##, ""] {
-        add(
-            svg,
-            &format!(
-                r#"<text x="{x:.1}" y="{y:.1}" font-size="13" fill="{color}" {paint} text-anchor="end">{unit}</text>"#
-            ),
-        );
-    }
+fn unit(svg: &mut String, strip: Strip, color: &str, words: &str) {
+    add(svg, &format!("<g {HALO}>"));
+    text(svg, RIGHT - 5.0, strip.top + 13.0, 13.0, color, "end", words);
+    add(svg, "</g>");
 }
 
 fn escaped(words: &str) -> String {

@@ -10,6 +10,9 @@ use crate::{
 /// A shorter time without an answer is nothing to show; a disk may take as long.
 const OUTAGE_SHOWN_SECONDS: f64 = 0.1;
 
+/// Marks alike that are closer are one: a cluster may become steady in two steps.
+const AGAIN_SECONDS: f64 = 1.0;
+
 /// What the pictures leave to be explained.
 const NOTES: [&str; 9] = [
     "Answers in each tenth of a second; writes above, reads below.",
@@ -35,14 +38,6 @@ pub fn of(takes: &[Take], machine: &Machine, columns: usize) -> String {
 }
 
 fn panel(take: &Take) -> Panel {
-    let mut lines: Vec<Line> = Vec::new();
-    for happening in &take.happenings {
-        let Some((tone, text)) = label(take, happening) else { continue };
-        let is_repeated = lines.last().is_some_and(|last| last.text == text);
-        if !is_repeated {
-            lines.push(Line { at: take.seconds(happening.at), text, tone });
-        }
-    }
     let curve = |traffic| {
         let (from, to) = take.outage(traffic);
         let outage = (take.seconds(from), take.seconds(to));
@@ -55,33 +50,40 @@ fn panel(take: &Take) -> Panel {
         range: (take.seconds(take.opened), take.seconds(take.closed)),
         writes: curve(Traffic::Writes),
         reads: curve(Traffic::Reads),
-        lines,
+        lines: lines(take),
     }
 }
 
-/// The words for a happening that is worth a mark.
+/// The marks; of one that comes again soon, the last counts.
+fn lines(take: &Take) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    for happening in take.happenings.iter().filter(|happening| happening.at >= take.origin()) {
+        let Some((tone, text)) = label(take, happening) else { continue };
+        let at = take.seconds(happening.at);
+        lines.retain(|line| line.text != text || at - line.at > AGAIN_SECONDS);
+        lines.push(Line { at, text, tone });
+    }
+    lines
+}
+
+/// The words for a happening that is worth a mark in the picture of that case.
 fn label(take: &Take, happening: &Happening) -> Option<(Tone, String)> {
     let Happening { kind, node, words, .. } = happening;
-    if happening.at < take.origin() {
-        return None;
-    }
     if kind == "fault" {
         return Some((Tone::Fault, words.clone()));
     }
-    if take.case.is_crowded {
+    if !take.case.marks.contains(&kind.as_str()) {
         return None;
     }
-    let step = |words: String| Some((Tone::Step, words));
     match kind.as_str() {
-        "down" => step(format!("{node} counts as down")),
-        "hold" => step("writes wait".into()),
-        "publish" if !node.is_empty() => step(format!("{node} is primary")),
-        "follow" => step(format!("{node} {words}")),
-        "quarantine" => step(format!("{node} is in quarantine")),
-        "degraded_sync" => step("commits wait for nobody".into()),
-        "steady" => Some((Tone::Healed, "healed".into())),
+        "hold" => Some((Tone::Step, "writes wait".into())),
+        "publish" if !node.is_empty() => Some((Tone::Step, format!("{node} is primary"))),
+        "follow" => Some((Tone::Step, format!("{node} {words}"))),
+        "down" => Some((Tone::Step, format!("{node} counts as down"))),
+        "electorate" if words.starts_with("nobody") => Some((Tone::Step, "commits wait for nobody".into())),
+        "release" => Some((Tone::Step, format!("{node} gets work again"))),
         "up" => Some((Tone::Healed, format!("{node} is up"))),
-        "rejoin" if words.starts_with("done") => Some((Tone::Healed, "rejoined".into())),
+        "steady" => Some((Tone::Healed, "healed".into())),
         _ => None,
     }
 }

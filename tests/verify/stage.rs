@@ -124,9 +124,14 @@ impl Stage {
         self.promises.push(Promise { words: words.into(), kept });
     }
 
-    /// Waits until the proxy has told that.
-    pub fn await_event(&self, kind: &str, since: Instant) -> Result<Happening> {
-        let found = wait::until(PATIENCE, || self.watch.find(kind, since));
+    /// Writes that were acknowledged so far.
+    pub fn commits(&self) -> usize {
+        self.load.commits()
+    }
+
+    /// Waits until the proxy has told of such an event.
+    pub fn await_event(&self, kind: &str, since: Instant, is_it: fn(&Happening) -> bool) -> Result<Happening> {
+        let found = wait::until(PATIENCE, || self.watch.find(since, |event| event.kind == kind && is_it(event)));
         found.with_context(|| format!("no {kind:?} within {PATIENCE:?}: {:?}", self.watch.sighting()))
     }
 

@@ -126,7 +126,7 @@ impl Take {
             seconds(self.outage(Traffic::Writes)),
             seconds(self.outage(Traffic::Reads)),
             self.lost,
-            self.rows
+            grouped(self.rows)
         )
     }
 
@@ -139,7 +139,25 @@ impl Take {
     }
 }
 
+/// A number of many digits, to be read.
+pub fn grouped(number: usize) -> String {
+    match number / 1000 {
+        0 => number.to_string(),
+        more => format!("{},{:03}", grouped(more), number % 1000),
+    }
+}
+
 /// How long that was.
 pub fn seconds((from, to): (Instant, Instant)) -> String {
     format!("{:.2} s", (to - from).as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        assert_eq!([7, 1_000, 1_020_034].map(grouped), ["7", "1,000", "1,020,034"]);
+    }
 }

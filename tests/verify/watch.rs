@@ -16,7 +16,7 @@ use howdah_tests::clients;
 use tokio::runtime::Builder;
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
-/// A tenth of what the pictures can show would be too much for the machine; this is a quarter.
+/// A quarter of what the pictures can show; a tenth would cost the machine more than the clients do.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Something that happened, by our doing or the proxy's.
@@ -84,10 +84,10 @@ impl Watch {
         lock(&self.notes).sighting.clone()
     }
 
-    /// The first happening of that kind since then.
-    pub fn find(&self, kind: &str, since: Instant) -> Option<Happening> {
+    /// The first such happening since then.
+    pub fn find(&self, since: Instant, is_it: impl Fn(&Happening) -> bool) -> Option<Happening> {
         let notes = lock(&self.notes);
-        notes.happenings.iter().find(|happening| happening.at >= since && happening.kind == kind).cloned()
+        notes.happenings.iter().find(|happening| happening.at >= since && is_it(happening)).cloned()
     }
 
     /// All that happened.
@@ -114,8 +114,8 @@ impl Sighting {
 
     /// The node that takes writes.
     pub fn primary(&self) -> Option<&str> {
-        let primary = self.nodes.iter().find(|node| node.role == "primary" && node.health == "up");
-        primary.map(|node| node.name.as_str())
+        let takes_writes = |node: &&Seen| node.role == "primary" && node.health == "up" && node.quarantine.is_empty();
+        self.nodes.iter().find(takes_writes).map(|node| node.name.as_str())
     }
 
     fn of(rows: &[SimpleQueryRow]) -> Self {

@@ -41,6 +41,16 @@ pub enum Told {
     Failed(String),
 }
 
+impl Told {
+    /// Why it failed, if it did; empty when the connection broke.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Committed => None,
+            Self::Failed(state) => Some(state),
+        }
+    }
+}
+
 /// One write, or one read.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -176,8 +186,7 @@ impl History {
 
     /// The SQLSTATEs of what failed, each once.
     pub fn sqlstates(&self) -> BTreeSet<String> {
-        let told = self.requests.iter().map(|request| &request.told);
-        told.filter_map(|told| if let Told::Failed(state) = told { Some(state.clone()) } else { None }).collect()
+        self.requests.iter().filter_map(|request| request.told.sqlstate()).map(str::to_owned).collect()
     }
 
     /// Compares with what is stored on that node.

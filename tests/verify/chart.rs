@@ -15,7 +15,7 @@ const HEADING_HEIGHT: f64 = 66.0;
 
 /// Within a panel: where its plots begin and end.
 const LEFT: f64 = 58.0;
-const RIGHT: f64 = PANEL_WIDTH - 10.0;
+const RIGHT: f64 = PANEL_WIDTH - 20.0;
 const WRITES: Strip = Strip { top: 150.0, bottom: 232.0 };
 const READS: Strip = Strip { top: 248.0, bottom: 316.0 };
 
@@ -227,7 +227,8 @@ impl Panel {
         }
     }
 
-    /// Each label is in the first row in which it has room, right of its line or else left of it.
+    /// Each label is in the first row in which it has room, right of its line or else left of it. Where there is none,
+    /// the line stands alone.
     fn draw_lines(&self, svg: &mut String) {
         let mut ends = [f64::MIN; LABEL_ROWS];
         let mut labels = String::new();
@@ -238,12 +239,14 @@ impl Panel {
                 true => (x - width - 4.0, "end", -4.0),
                 false => (x, "start", 4.0),
             };
-            let row = ends.iter().position(|end| *end < from).unwrap_or(LABEL_ROWS - 1);
-            ends[row] = from + width + 10.0;
-            let y = FIRST_LABEL + row as f64 * LABEL_HEIGHT;
+            let row = ends.iter().position(|end| *end < from);
+            let y = FIRST_LABEL + row.unwrap_or(LABEL_ROWS) as f64 * LABEL_HEIGHT;
             let dash = if event.tone == Tone::Fault { "" } else { r#" stroke-dasharray="3 2""# };
             line(svg, (x, y - 10.0), (x, READS.bottom), color, dash);
-            text(&mut labels, x + offset, y, LABEL_SIZE, color, anchor, &event.text);
+            if let Some(row) = row {
+                ends[row] = from + width + 10.0;
+                text(&mut labels, x + offset, y, LABEL_SIZE, color, anchor, &event.text);
+            }
         }
         // What is read is above what is only seen.
         add(svg, &format!(r#"<g {HALO}>{labels}</g>"#));

@@ -1,6 +1,6 @@
 //! The report: a table beside the talk's figures, and for each case what was promised and what happened.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use crate::{
     machine::Machine,
@@ -57,7 +57,8 @@ fn details(take: &Take) -> String {
             take.history.requests.len()
         ),
     );
-    let states = take.history.sqlstates();
+    let errors = [Traffic::Writes, Traffic::Reads].into_iter().flat_map(|traffic| take.errors(traffic));
+    let states: BTreeSet<&str> = errors.filter_map(|error| error.told.sqlstate()).collect();
     if !states.is_empty() {
         line(&mut text, &format!("- SQLSTATEs of what failed: {}", Vec::from_iter(states).join(", ")));
     }

@@ -22,7 +22,7 @@ const NOTES: [&str; 9] = [
     "Grey lines: what Howdah did about it.",
     "Green lines: all is well again.",
     "",
-    "Every commit is flushed here and on a standby.",
+    "Commits wait for a standby while there is one.",
     "Rows lost: acknowledged, and not stored at the end.",
 ];
 

@@ -63,6 +63,8 @@ impl Upkeep {
         self.decide = Inquiry::Idle;
         self.target = alone.then_some(None);
         self.known = None;
+        // Whoever went from the last primary, to follow this one, has not failed it.
+        self.fitness.clear();
     }
 }
 

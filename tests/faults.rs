@@ -114,7 +114,17 @@ impl Scene {
     fn at_work(&self, load: &Load) {
         let commits = load.commits();
         let enough = wait::until(PATIENCE, || (load.commits() >= commits + AT_WORK).then_some(()));
-        assert!(enough.is_some(), "{} more commits\n{}", load.commits() - commits, self.story());
+        assert!(enough.is_some(), "{} more commits\n{}\n{}", load.commits() - commits, self.occupied(), self.story());
+    }
+
+    /// What clients wait for, as the proxy sees it and as the nodes that answer do.
+    fn occupied(&self) -> String {
+        let clients = self.proxy.console().table("SHOW CLIENTS").map(|shown| shown.rows);
+        let sql = "SELECT application_name, state, wait_event_type, wait_event, left(query, 60) FROM pg_stat_activity \
+                   WHERE backend_type = 'client backend'";
+        let nodes = self.cluster.nodes().iter().filter(|node| self.of_node(&node.name, "health") == "up");
+        let nodes = nodes.map(|node| format!("{}: {:?}", node.name, node.psql(sql)));
+        format!("{clients:?}\n{}", nodes.collect::<Vec<_>>().join("\n"))
     }
 
     /// A command on the console, which succeeds.

@@ -126,7 +126,9 @@ pub async fn watch_primaries(shared: Arc<Shared>) {
         for (name, cluster) in &generation.clusters {
             let facts = cluster.facts.load();
             let Some(primary) = facts.primary() else { continue };
-            if let Some(deposed) = reigns.follow(name, facts.term, &primary.name) {
+            if let Some(deposed) = reigns.follow(name, &primary.name)
+                && facts.nodes.iter().any(|node| node.name == deposed)
+            {
                 tracing::info!(cluster = &**name, "{deposed} is the primary no more; its connections are closed");
                 traffic.cut(name, &deposed);
             }
@@ -140,15 +142,18 @@ pub async fn watch_primaries(shared: Arc<Shared>) {
     }
 }
 
-/// The last primary of each cluster, and its term.
+/// The last primary of each cluster.
+///
+/// Terms say nothing here: a term is known as soon as a promoted node was seen, which may be before that node is the
+/// primary.
 #[derive(Debug, Default)]
-struct Reigns(HashMap<Arc<str>, (u64, Arc<str>)>);
+struct Reigns(HashMap<Arc<str>, Arc<str>>);
 
 impl Reigns {
-    /// Takes note of who is the primary; the node whose place it has taken.
-    fn follow(&mut self, cluster: &Arc<str>, term: u64, primary: &Arc<str>) -> Option<Arc<str>> {
-        let (before, name) = self.0.insert(Arc::clone(cluster), (term, Arc::clone(primary)))?;
-        (before < term && name != *primary).then_some(name)
+    /// Takes note of who is the primary; the name of the one whose place it has taken, or that had another name.
+    fn follow(&mut self, cluster: &Arc<str>, primary: &Arc<str>) -> Option<Arc<str>> {
+        let before = self.0.insert(Arc::clone(cluster), Arc::clone(primary))?;
+        (before != *primary).then_some(before)
     }
 }
 
@@ -157,12 +162,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_primary_is_deposed_when_another_reigns_in_a_later_term() {
+    fn a_primary_is_deposed_when_another_reigns() {
         let mut reigns = Reigns::default();
-        let mut follow = |term, primary: &str| reigns.follow(&"main".into(), term, &primary.into());
-        assert_eq!(follow(1, "n0"), None);
-        assert_eq!(follow(2, "n0"), None, "it was promoted again");
-        assert_eq!(follow(3, "n1").as_deref(), Some("n0"));
-        assert_eq!(follow(3, "n2"), None, "the same history has a new name");
+        let mut follow = |primary: &str| reigns.follow(&"main".into(), &primary.into());
+        assert_eq!(follow("n0"), None);
+        assert_eq!(follow("n0"), None, "it is so still");
+        assert_eq!(follow("n1").as_deref(), Some("n0"));
+        assert_eq!(follow("n0").as_deref(), Some("n1"), "it is back");
     }
 }

@@ -187,6 +187,17 @@ impl SeenNode {
         self.answers() && self.viewed.role == Role::Standby
     }
 
+    /// How long its door has been as it is, in a sight that was taken `age` ago. One where nobody answers has been so
+    /// since the first question that nobody answered; of that counts what is `credible`, as in
+    /// [`assess`](super::condition::assess).
+    pub fn door_lasting(&self, age: Duration, credible: Duration) -> Duration {
+        let at_door = self.door_for + age;
+        match (&self.door, self.held) {
+            (Door::TimedOut, Held::Silent(time) | Held::Reset(time)) => at_door.max((time + age).min(credible)),
+            _ => at_door,
+        }
+    }
+
     /// It streams from that node, by its own account.
     pub fn streams_from(&self, upstream: NodeId) -> bool {
         self.receiver.is_some_and(|receiver| receiver.streaming && receiver.upstream == Some(upstream))

@@ -11,7 +11,8 @@ use crate::{id::Lsn, server::simple::Row};
 /// Prepared once per session.
 ///
 /// Functions of one role fail in the other, so the role is evaluated once, apart. Lists come as one text:
-/// fields parted by tabs, which no name that PostgreSQL shows here contains, and rows by line feeds.
+/// fields parted by tabs, which no name that PostgreSQL shows here contains, and rows by line feeds. A standby that
+/// receives nothing is known by the names of its log files: its control file tells of a new timeline late.
 pub(super) const PREPARE_CLUSTER: &str = "\
 PREPARE howdah_cluster AS
 SELECT CASE WHEN s.standby THEN pg_is_wal_replay_paused() END,
@@ -28,7 +29,10 @@ SELECT CASE WHEN s.standby THEN pg_is_wal_replay_paused() END,
        current_setting('synchronous_standby_names'),
        (SELECT (extract(epoch FROM max(clock_timestamp() - query_start)) * 1000)::int8
         FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
-       (SELECT string_agg(slot_name, E'\\n') FROM pg_replication_slots WHERE slot_type = 'physical')
+       (SELECT string_agg(slot_name, E'\\n') FROM pg_replication_slots WHERE slot_type = 'physical'),
+       CASE WHEN s.standby AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE received_tli IS NOT NULL)
+            THEN (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int4) FROM pg_ls_waldir()
+                  WHERE name ~ '^[0-9A-F]{24}$') END
 FROM (SELECT pg_is_in_recovery() AS standby OFFSET 0) s";
 
 /// The question itself.
@@ -51,6 +55,8 @@ pub struct ClusterSample {
     pub commits_wait: Option<Duration>,
     /// Names of its physical replication slots.
     pub slots: Vec<String>,
+    /// On a standby that receives nothing: the timeline of its newest log file.
+    pub log_timeline: Option<u32>,
 }
 
 /// A row of `pg_stat_wal_receiver`.
@@ -97,6 +103,7 @@ impl ClusterSample {
             synchronous_standby_names: row.text(4)?.to_owned(),
             commits_wait: row.parse(5).and_then(age),
             slots: row.text(6).unwrap_or_default().lines().map(str::to_owned).collect(),
+            log_timeline: row.parse(7),
         })
     }
 }
@@ -139,7 +146,7 @@ mod tests {
     #[test]
     fn a_primary_tells_who_receives_from_it() {
         let senders = "n1\tstreaming\t1\tquorum\t0/3000060\t12\nn2\tcatchup\t0\tasync\t-\t-1";
-        let sample = read(&["NULL", "NULL", "NULL", senders, "ANY 1 (\"n1\")", "250", "n1\nn2"]).unwrap();
+        let sample = read(&["NULL", "NULL", "NULL", senders, "ANY 1 (\"n1\")", "250", "n1\nn2", "NULL"]).unwrap();
         assert_eq!(sample.senders.len(), 2);
         let one = SenderSample {
             name: "n1".into(),
@@ -157,11 +164,13 @@ mod tests {
 
     #[test]
     fn a_standby_tells_from_whom_it_receives() {
-        let sample = read(&["f", "f", "streaming\t2\t127.0.0.1\t5432\t40", "NULL", "", "NULL", "NULL"]).unwrap();
+        let sample =
+            read(&["f", "f", "streaming\t2\t127.0.0.1\t5432\t40", "NULL", "", "NULL", "NULL", "NULL"]).unwrap();
         let receiver = sample.receiver.unwrap();
         assert_eq!((receiver.timeline, receiver.port), (Some(2), 5432));
         assert_eq!(receiver.heard, Some(Duration::from_millis(40)));
-        let idle = read(&["t", "t", "NULL", "NULL", "", "NULL", "NULL"]).unwrap();
+        let idle = read(&["t", "t", "NULL", "NULL", "", "NULL", "NULL", "3"]).unwrap();
+        assert_eq!(idle.log_timeline, Some(3), "by its files, as it has no receiver");
         assert!(idle.replay_paused && idle.detached && idle.receiver.is_none());
     }
 
@@ -169,7 +178,7 @@ mod tests {
     fn nonsense_is_no_answer() {
         assert_eq!(read(&["t", "t"]), None);
         assert_eq!(ClusterSample::read(&[]), None);
-        let garbled = read(&["f", "f", "streaming\tx", "n1\tstreaming", "", "x", "NULL"]).unwrap();
+        let garbled = read(&["f", "f", "streaming\tx", "n1\tstreaming", "", "x", "NULL", "x"]).unwrap();
         assert!(garbled.receiver.is_none() && garbled.senders.is_empty());
     }
 }

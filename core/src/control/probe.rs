@@ -22,8 +22,12 @@ use crate::server::{ServerTarget, simple::Row};
 /// Least time between two probes of one node, however many sessions ask for fresh positions.
 const DEMAND_SPACING: Duration = Duration::from_millis(2);
 
-/// First pause before the next connect; it doubles each time.
+/// First pause before the next connect.
 const RECONNECT_PAUSE_MIN: Duration = Duration::from_millis(25);
+
+/// Each pause is so much longer than the last. A node that is killed takes a moment to be gone, which is to be known
+/// while the moment is a short one.
+const RECONNECT_PAUSE_GROWTH: f64 = 1.25;
 
 /// Longest pause before the next connect: a node that is back is noticed within it.
 const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -153,7 +157,9 @@ impl<D: Dial> Probe<D> {
         let mut sample = identity.sample(&rows).ok_or_else(nonsense)?;
         if tells_more {
             let rows = self.ask(link, HOW_IS_THE_CLUSTER).await?;
-            sample.cluster = Some(Box::new(ClusterSample::read(&rows).ok_or_else(nonsense)?));
+            let cluster = ClusterSample::read(&rows).ok_or_else(nonsense)?;
+            sample.timeline = sample.timeline.max(cluster.log_timeline);
+            sample.cluster = Some(Box::new(cluster));
         }
         Ok(sample)
     }
@@ -224,8 +230,10 @@ impl Pause {
             FailureKind::NotReady => interval,
             _ => interval.saturating_mul(RECONNECT_PAUSE_MAX_INTERVALS),
         };
-        self.last =
-            (self.last * 2).clamp(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX.min(longest).max(RECONNECT_PAUSE_MIN));
+        self.last = self
+            .last
+            .mul_f64(RECONNECT_PAUSE_GROWTH)
+            .clamp(RECONNECT_PAUSE_MIN, RECONNECT_PAUSE_MAX.min(longest).max(RECONNECT_PAUSE_MIN));
         // Many proxies that lost the same node do not come back in step.
         self.last.mul_f64(rand::rng().random_range(0.8..=1.0))
     }

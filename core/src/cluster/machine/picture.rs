@@ -16,6 +16,7 @@ impl Machine {
     pub fn view(&self) -> Option<View> {
         let seen = self.sight.as_ref()?;
         let age = self.now - seen.at;
+        let credible = self.now - self.awake_since;
         let primary = self.record.route.primary.as_deref().and_then(|name| seen.sight.node(name));
         let nodes = seen.sight.nodes.iter().map(|node| {
             let quarantined = self.quarantine.iter().any(|entry| *entry.node == *node.viewed.name);
@@ -41,7 +42,7 @@ impl Machine {
                 let from_it = primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id));
                 receiver.streaming && hears && from_it
             }),
-            lasting: node.door_for + age,
+            lasting: node.door_lasting(age, credible),
             checks: node.checks,
         });
         Some(View {
@@ -63,6 +64,16 @@ impl Machine {
             last_promotion_unix_ms: self.record.promoted_unix_ms,
             paused: self.record.paused,
         })
+    }
+
+    /// Whether clients wait for nodes, or may have to: what changes there is to be known at once.
+    pub fn in_haste(&self) -> bool {
+        match self.state {
+            State::Suspect | State::Confirm => true,
+            // They wait for an operator.
+            State::NoPrimarySafe => false,
+            _ => self.hold_cause().is_some(),
+        }
     }
 
     /// How the cluster stands.

@@ -34,6 +34,7 @@ use crate::{
         action::{Action, Ask, Event, Order, QuestionId, Ticket},
         machine::Machine,
         operation::{Kind, Record},
+        sight::Sight,
         state::State,
     },
     config::types::{Cluster, SwitchoverPinned},
@@ -46,6 +47,9 @@ const WAITING_MAX: usize = 256;
 
 /// How often the nodes are looked at although nothing was heard: silence makes no sound.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The same while clients wait. Each node is asked as often: 0.1 ms of its time.
+const LOOK_IN_HASTE: Duration = Duration::from_millis(20);
 
 /// From one sign of life in the log to the next; standbys that hear none for two of them have lost the primary.
 const PULSE: Duration = Duration::from_secs(1);
@@ -170,7 +174,8 @@ impl Steward {
         let mut pulse = interval(PULSE);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let look_at = Instant::now() + LOOK_EVERY;
+            let look_every = if self.machine.in_haste() { LOOK_IN_HASTE } else { LOOK_EVERY };
+            let look_at = Instant::now() + look_every;
             let wake_at = self.machine.wake_at().map_or(look_at, |at| (self.began + at).min(look_at));
             let event = tokio::select! {
                 biased;
@@ -183,12 +188,20 @@ impl Steward {
                     self.beat();
                     None
                 }
-                () = sleep_until(wake_at) => Some(Event::Sight(self.monitor.sight())),
+                () = sleep_until(wake_at) => Some(Event::Sight(self.look())),
             };
             if let Some(event) = event {
                 self.take(event).await;
             }
         }
+    }
+
+    /// The nodes as they are known to be now. Who is in haste has them asked anew as well, and hears of it later.
+    fn look(&self) -> Sight {
+        if self.machine.in_haste() {
+            self.monitor.look();
+        }
+        self.monitor.sight()
     }
 
     /// What a message means to the machine.

@@ -84,6 +84,19 @@ fn a_hang_is_a_death_once_the_standbys_hear_nothing_either() {
 }
 
 #[test]
+fn policies_hear_of_a_silence_from_its_first_question_on() {
+    let mut lab = lab(SyncMode::On);
+    lab.pass(10_000);
+    let n1 = lab.node("n1");
+    (n1.door, n1.door_for, n1.held) = (Door::TimedOut, Duration::from_millis(700), Held::Silent(SECOND));
+    lab.look();
+
+    let view = lab.machine.view().unwrap();
+
+    assert_eq!(view.reports[0].nodes[0].lasting, SECOND);
+}
+
+#[test]
 fn a_primary_that_only_we_cannot_reach_is_replaced_only_if_standbys_can_fence_it() {
     for (sync, replaced) in [(SyncMode::Off, false), (SyncMode::On, true)] {
         let mut lab = lab(sync);

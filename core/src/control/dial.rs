@@ -128,9 +128,14 @@ impl From<&ConnectError> for Failure {
     }
 }
 
+/// The functions of a backend that has waited for its client and found the postmaster gone. What they say then has the
+/// code of an orderly shutdown, and other words in each language.
+const ORPHANED: [&str; 2] = ["secure_read", "secure_write"];
+
 impl From<&QueryError> for Loss {
     fn from(error: &QueryError) -> Self {
         match error {
+            QueryError::Server(message) if ORPHANED.contains(&message.routine.as_str()) => Self::Reset,
             QueryError::Server(message) if message.sqlstate == SqlState::ADMIN_SHUTDOWN => Self::Stopped,
             QueryError::Server(message) if message.sqlstate == SqlState::CRASH_SHUTDOWN => Self::Crashed,
             _ => Self::Reset,
@@ -169,4 +174,25 @@ pub fn in_words(error: &dyn Error) -> Arc<str> {
         cause = error.source();
     }
     words.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_without_a_postmaster_is_not_being_stopped() {
+        let said = |routine: &str| {
+            QueryError::Server(ServerMessage {
+                severity: "FATAL".into(),
+                sqlstate: SqlState::ADMIN_SHUTDOWN,
+                message: "terminating connection".into(),
+                detail: String::new(),
+                hint: String::new(),
+                routine: routine.into(),
+            })
+        };
+        assert_eq!(Loss::from(&said("ProcessInterrupts")), Loss::Stopped);
+        assert_eq!(Loss::from(&said("secure_read")), Loss::Reset);
+    }
 }

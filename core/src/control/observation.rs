@@ -50,7 +50,7 @@ pub enum Finding {
 /// How a held session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Without a word.
+    /// Without a word, or with the word that the postmaster is gone.
     Reset,
     /// The server is being stopped, or this session of it (57P01).
     Stopped,

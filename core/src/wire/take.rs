@@ -90,6 +90,8 @@ pub struct ServerMessage {
     pub detail: String,
     /// What to do about it; often empty.
     pub hint: String,
+    /// The function of PostgreSQL's source that says so, in every language by the same name.
+    pub routine: String,
 }
 
 impl ServerMessage {
@@ -102,6 +104,7 @@ impl ServerMessage {
             message: String::new(),
             detail: String::new(),
             hint: String::new(),
+            routine: String::new(),
         };
         loop {
             match take.u8()? {
@@ -112,6 +115,7 @@ impl ServerMessage {
                 b'M' => parsed.message = take.text()?,
                 b'D' => parsed.detail = take.text()?,
                 b'H' => parsed.hint = take.text()?,
+                b'R' => parsed.routine = take.text()?,
                 _ => {
                     take.cstr()?;
                 }

@@ -41,6 +41,9 @@ pub struct Options {
     /// Only these cases, such as simple-16 or copy-in; --list prints them
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     cases: Vec<String>,
+    /// The proxy to measure [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    howdah: Option<PathBuf>,
     /// Another program to compare with: its name begins with pgbouncer, pgpool, haproxy or howdah
     #[arg(long, value_name = "NAME=BINARY")]
     peer: Vec<PeerProgram>,
@@ -77,7 +80,7 @@ fn run(options: &Options) -> Result<()> {
     let cases = options.cases()?;
     let bed = Bed::make(options.standbys, cases.iter().any(Case::copies))?;
     let scram = cases.iter().any(Case::needs_scram);
-    let mut targets = target::start(&bed, &options.peer, scram)?;
+    let mut targets = target::start(&bed, options.howdah.as_deref(), &options.peer, scram)?;
     if !options.only.is_empty() {
         targets.retain(|target| options.only.contains(&target.name));
     }

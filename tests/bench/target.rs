@@ -68,7 +68,7 @@ impl Drop for Running {
 }
 
 /// Starts everybody. A peer of our own search that does not start is left out with a word; one that was asked for is an error.
-pub fn start(bed: &Bed, asked_for: &[PeerProgram], scram: bool) -> Result<Vec<Target>> {
+pub fn start(bed: &Bed, ours: Option<&Path>, asked_for: &[PeerProgram], scram: bool) -> Result<Vec<Target>> {
     let direct = |scram| Door { port: bed.primary().port, pid: None, scram };
     let mut targets = vec![Target {
         name: "direct".into(),
@@ -77,7 +77,7 @@ pub fn start(bed: &Bed, asked_for: &[PeerProgram], scram: bool) -> Result<Vec<Ta
         holds_crowds: false,
         _running: Vec::new(),
     }];
-    let ours = program::howdah();
+    let ours = ours.map_or_else(program::howdah, Path::to_owned);
     targets.push(howdah(bed, "howdah", &ours, Policy::ReadWriteSplit, scram)?);
     targets.push(howdah(bed, "howdah:pooling", &ours, Policy::None, scram)?);
     for installed in PeerProgram::installed() {

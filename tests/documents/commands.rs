@@ -35,7 +35,8 @@ pub fn mentioned_in(document: &Document) -> Vec<Mention> {
 /// The command in a line that runs the program, wherever it is installed.
 fn command_of(code: &str, program: &str) -> Option<String> {
     let typed = code.trim_start_matches("$ ");
-    let typed = typed.strip_prefix("target/release/").unwrap_or(typed);
+    let typed =
+        ["target/release/", "target/dist/"].iter().find_map(|folder| typed.strip_prefix(folder)).unwrap_or(typed);
     let argument = typed.strip_prefix(program)?.strip_prefix(' ')?.split_whitespace().next()?;
     let is_command = argument.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !argument.starts_with('-');
     is_command.then(|| argument.to_owned())
@@ -107,7 +108,7 @@ fn declared_and_mentioned_commands_are_found() {
     assert_eq!(declared(source), ["demo", "check", "explain-route"]);
     let found = |code| PROGRAMS.map(|program| command_of(code, program));
     assert_eq!(found("cargo xtask demo --tour"), [Some("demo".into()), None]);
-    assert_eq!(found("$ target/release/howdah check --config x"), [None, Some("check".into())]);
+    assert_eq!(found("$ target/dist/howdah check --config x"), [None, Some("check".into())]);
     assert_eq!(found("howdah --config x"), [None, None]);
     assert_eq!(found("psql -p 6432 howdah"), [None, None]);
 }

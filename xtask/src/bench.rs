@@ -28,9 +28,11 @@ impl Bench {
         let machine = setup::prepare(Purpose::Demo)?;
         shell::heading("Build");
         shell::run(machine.cargo().args(["build", "--release", "--workspace", "--bins"]))?;
+        shell::run(machine.cargo().args(["build", "--profile", "dist", "--workspace", "--bin", "howdah"]))?;
         shell::heading("Benchmark");
         let mut bench: Command = machine.command("sh");
         bench.args(["-c", WITH_DESCRIPTORS]).arg(shell::target().join("release/howdah-bench"));
+        bench.arg("--howdah").arg(shell::target().join("dist/howdah"));
         let error = bench.args(self.arguments).exec();
         Err(error).context("could not run target/release/howdah-bench")
     }

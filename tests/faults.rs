@@ -11,7 +11,9 @@ mod network;
 mod operator;
 mod policies;
 mod primary;
+mod promotion;
 mod proxy_lost;
+mod replay;
 mod standby;
 mod switchover;
 

@@ -6,12 +6,15 @@
 
 mod again;
 mod alone;
+mod disks;
 mod election;
 mod network;
 mod operator;
 mod policies;
 mod primary;
+mod promotion;
 mod proxy_lost;
+mod replay;
 mod standby;
 mod switchover;
 
@@ -81,7 +84,11 @@ impl Scene {
 
     fn with(options: ClusterOptions, change: impl FnOnce(ProxyConfig) -> ProxyConfig) -> Self {
         let is_synchronous = options.sync != Synchronous::Off;
-        let cluster = PgCluster::start(options).expect("a cluster starts");
+        Self::around(PgCluster::start(options).expect("a cluster starts"), is_synchronous, change)
+    }
+
+    /// A cluster to which something was done before.
+    fn around(cluster: PgCluster, is_synchronous: bool, change: impl FnOnce(ProxyConfig) -> ProxyConfig) -> Self {
         let proxy = Proxy::start(&cluster, |config| change(healing(&cluster, config, is_synchronous)));
         let scene = Self { proxy, cluster };
         scene.await_state("Steady");
@@ -199,6 +206,11 @@ impl Scene {
     /// How often a node was promoted since the cluster was made, as PostgreSQL counts.
     fn promotions(&self) -> u32 {
         timeline(self.primary()) - 1
+    }
+
+    /// A line of what the steward told, with this in it.
+    fn told(&self, text: &str) -> Option<String> {
+        self.proxy.log_lines().into_iter().find(|line| line.contains(text))
     }
 
     /// What the steward told, for messages.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use howdah_tests::{PATIENCE, history::TABLE};
 
-use super::{Scene, impatient, in_full, measured, synchronous};
+use super::{ERRORS_PER_LOSS, Scene, impatient, in_full, measured, synchronous};
 
 #[test]
 fn standbys_leave_and_return_and_nobody_notices() {
@@ -63,4 +63,39 @@ fn a_standby_that_somebody_promoted_by_hand_is_not_followed() {
     let phantoms = format!("SELECT count(*) FROM {TABLE} WHERE id < 0");
     assert_eq!(rival.psql(&phantoms).unwrap(), "0");
     assert!(howdah::demo::wait::until(PATIENCE, || (scene.state() == "Steady").then_some(())).is_some());
+}
+
+/// `pg_ctl stop -m fast`, and nobody starts it again.
+#[test]
+fn a_primary_that_somebody_stopped_is_replaced_when_its_grace_is_over() {
+    let scene = Scene::with(synchronous(2), |config| impatient(config).in_cluster("crash_grace", "2"));
+    let load = scene.load();
+    let old = scene.primary();
+
+    let stopped = Instant::now();
+    old.stop().unwrap();
+    scene.await_state("CrashGrace");
+    let outage = scene.resumed(&load, stopped);
+    scene.await_state("Steady");
+    assert_ne!(scene.primary().name, old.name);
+    let events = scene.proxy.console().table("SHOW EVENTS").unwrap();
+    let begun = events.column("message").into_iter().find(|message| message.contains("begun: "));
+    assert!(begun.is_some_and(|begun| begun.contains("did not come back within crash_grace")), "{:?}", events.rows);
+    let operations = scene.proxy.console().table("SHOW OPERATIONS").unwrap();
+    assert_eq!(operations.column("kind"), ["failover"], "{:?}", operations.rows);
+
+    scene.order(&format!("REJOIN {}", old.name));
+    scene.await_whole(2);
+    let history = scene.settle(load);
+    measured(
+        "primary stopped, and not started again",
+        format_args!(
+            "no writes for {outage:?}; {} failed with {:?}",
+            history.failed_writes().len(),
+            history.sqlstates()
+        ),
+    );
+    assert_eq!(scene.promotions(), 1, "{}", scene.story());
+    assert!(history.most_errors_of_a_writer() <= ERRORS_PER_LOSS, "{:?}", history.failed_writes());
+    assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), scene.story());
 }

@@ -1,11 +1,14 @@
 //! A standby is lost, or hangs.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
 
 use howdah::demo::{PgNode, ProxyConfig};
 use howdah_tests::{PATIENCE, history::Load};
 
-use super::{Scene, impatient, measured, synchronous};
+use super::{ERRORS_PER_LOSS, Scene, impatient, left_out, logged, measured, synchronous};
 
 /// How long the only standby that commits wait for may be silent.
 const STALL_TIMEOUT: &str = "\"2s\"";
@@ -63,7 +66,7 @@ fn standby<'s>(scene: &'s Scene, role: &str) -> &'s PgNode {
 }
 
 /// Commits wait for one standby and for no other.
-fn one_member(config: ProxyConfig) -> ProxyConfig {
+pub fn one_member(config: ProxyConfig) -> ProxyConfig {
     let settings = "{ max_members = 1, allow_degrade = true, stall_timeout = \"2s\", restore_after = \"500ms\" }";
     impatient(config)
         .in_cluster("sync_stall_timeout", STALL_TIMEOUT)
@@ -71,7 +74,7 @@ fn one_member(config: ProxyConfig) -> ProxyConfig {
 }
 
 /// The nodes that commits wait for, by their names.
-fn waited_for(scene: &Scene) -> Vec<String> {
+pub fn waited_for(scene: &Scene) -> Vec<String> {
     let shown = scene.shown();
     let waited = shown.rows.iter().filter(|row| shown.value(row, "sync") == Some("sync"));
     waited.filter_map(|row| shown.value(row, "node")).map(str::to_owned).collect()
@@ -79,15 +82,60 @@ fn waited_for(scene: &Scene) -> Vec<String> {
 
 /// How long nobody could write after that.
 #[track_caller]
-fn stall(scene: &Scene, load: &Load, hurt: impl FnOnce()) -> Duration {
+pub fn stall(scene: &Scene, load: &Load, hurt: impl FnOnce()) -> Duration {
     let hurt_at = Instant::now();
     hurt();
     scene.resumed(load, hurt_at).min(PATIENCE)
 }
 
-fn nobody_failed(scene: &Scene, history: &howdah_tests::history::History) {
+pub fn nobody_failed(scene: &Scene, history: &howdah_tests::history::History) {
     assert!(history.failed_writes().is_empty(), "{:?}\n{}", history.failed_writes(), scene.story());
     assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), scene.story());
     assert!(history.disconnects.is_empty(), "no session ends");
     assert_eq!(scene.promotions(), 0, "{}", scene.story());
+}
+
+/// What an upgrade of PostgreSQL's package does under a running server: the receiver that it would load is none of its
+/// own. It takes a start to be well again.
+#[test]
+fn a_standby_that_cannot_load_its_receiver_is_reported_and_started_anew() {
+    if left_out("a receiver that cannot be loaded") {
+        return;
+    }
+    let scene = Scene::with(synchronous(2), |config| {
+        impatient(config)
+            .in_cluster("sync_stall_timeout", STALL_TIMEOUT)
+            .node("n2", "labels = { nofailover = \"it is the one to follow\" }")
+    });
+    let load = scene.load();
+    let (old, [candidate, upgraded]) = (scene.primary(), scene.cluster.standbys()) else { panic!("two standbys") };
+    let receiver = scene.cluster.folder().join("libpqwalreceiver.so");
+    fs::write(&receiver, "of another version").unwrap();
+    let libraries = format!("{}:$libdir", scene.cluster.folder().display());
+    upgraded.alter_system("dynamic_library_path", &libraries).unwrap();
+
+    let killed = Instant::now();
+    old.kill9().unwrap();
+    let outage = scene.resumed(&load, killed);
+    assert_eq!(scene.primary().name, candidate.name);
+    scene.until("reported", || scene.told("does not receive from the primary, as it was told to").is_some());
+    let found_out = killed.elapsed();
+    assert!(logged(upgraded, "could not load library") > 0);
+    scene.at_work(&load);
+
+    let before = upgraded.postmaster();
+    let (console, order) = (scene.proxy.console(), format!("REJOIN {}", upgraded.name));
+    let ordered = thread::spawn(move || console.ask(&order));
+    scene.until("stopped", || upgraded.postmaster() != before);
+    // The server that starts is of the version of its libraries.
+    fs::remove_file(&receiver).unwrap();
+    ordered.join().unwrap().unwrap_or_else(|error| panic!("{error}\n{}", scene.story()));
+    scene.order(&format!("REJOIN {}", old.name));
+    scene.await_whole(2);
+    let history = scene.settle(load);
+
+    measured("receiver that cannot be loaded", format_args!("no writes for {outage:?}; reported after {found_out:?}"));
+    assert_eq!(scene.promotions(), 1, "{}", scene.story());
+    assert!(history.most_errors_of_a_writer() <= ERRORS_PER_LOSS, "{:?}", history.failed_writes());
+    assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), scene.story());
 }

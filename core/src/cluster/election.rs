@@ -37,6 +37,8 @@ pub struct Ballot<'a> {
     pub sight: &'a Sight,
     /// Who was heard.
     pub heard: &'a [Heard],
+    /// Whoever lacks something may get it from another first.
+    pub forwarding: bool,
 }
 
 /// The safe set.
@@ -86,20 +88,31 @@ impl Ballot<'_> {
         let floor = self.operation.floor.unwrap_or(furthest);
         let loss_bytes = self.operation.flushed.map_or(0, |flushed| flushed.0.saturating_sub(floor.0));
         self.bound(loss_bytes, only_old)?;
-        let eligible = || self.usable().filter(|heard| self.eligible(&heard.node));
-        let fit: Vec<Name> = eligible()
-            .filter(|heard| if only_old { self.is_old(&heard.node) } else { heard.at >= floor })
-            .map(|heard| heard.node.clone())
-            .collect();
-        let behind = if only_old {
-            Vec::new()
-        } else {
-            eligible().filter(|heard| heard.at < floor).map(|heard| heard.node.clone()).collect()
+        let suffices = |(fit, behind): &(Vec<Name>, Vec<Name>)| {
+            !fit.is_empty() || self.forwarding && !behind.is_empty() && self.source(floor).is_some()
         };
-        if fit.is_empty() && (behind.is_empty() || self.source(floor).is_none()) {
-            return Err("no node that may be promoted has everything that was acknowledged".into());
+        // Promotion would end an operator's pause of the replay. That is for when nobody else is left.
+        let mut sorted = self.sort(floor, only_old, false);
+        if !suffices(&sorted) {
+            sorted = self.sort(floor, only_old, true);
         }
+        if !suffices(&sorted) {
+            return Err(match self.forwarding {
+                true => "no node that may be promoted has everything that was acknowledged".into(),
+                false => "nobody has everything, and nobody could be brought forward".into(),
+            });
+        }
+        let (fit, behind) = sorted;
         Ok(Safe { floor, fit, behind, complete: !only_old, loss_bytes })
+    }
+
+    /// Who of the eligible has everything, and who has less.
+    fn sort(&self, floor: Lsn, only_old: bool, paused_too: bool) -> (Vec<Name>, Vec<Name>) {
+        let eligible = self.usable().filter(|heard| self.eligible(&heard.node, paused_too));
+        let eligible = eligible.filter(|heard| !only_old || self.is_old(&heard.node));
+        let (fit, behind): (Vec<_>, Vec<_>) = eligible.partition(|heard| only_old || heard.at >= floor);
+        let names = |heard: Vec<&Heard>| heard.into_iter().map(|heard| heard.node.clone()).collect();
+        (names(fit), names(behind))
     }
 
     /// A node that answers and can give others everything up to the floor.
@@ -141,13 +154,12 @@ impl Ballot<'_> {
         self.record.route.is_primary(name)
     }
 
-    fn eligible(&self, name: &Name) -> bool {
+    fn eligible(&self, name: &Name, paused_too: bool) -> bool {
         let Some(node) = self.sight.node(name) else { return false };
         let chosen = self.operation.target.as_ref() == Some(name);
         let willing = self.settings.node(name).is_some_and(|node| node.candidate) || self.is_old(name);
-        // Promotion would end an operator's pause of the replay.
         node.follows()
-            && (chosen || willing && !node.replay_paused && !self.record.drained.contains(name))
+            && (chosen || willing && (paused_too || !node.replay_paused) && !self.record.drained.contains(name))
             && !self.operation.failed.contains(name)
             && self.record.route.system.is_none_or(|system| node.system.is_none_or(|theirs| theirs == system))
     }

@@ -21,6 +21,7 @@ use super::super::{
 use super::{
     Machine,
     inquiry::{Inquiry, Turn},
+    promote::Ascent,
     tasks::Progress,
 };
 
@@ -55,6 +56,7 @@ pub(super) struct Run {
     /// Nobody is brought forward any more: it failed.
     no_forwarding: bool,
     safe: Option<Safe>,
+    pub(super) ascent: Option<Ascent>,
 }
 
 impl Run {
@@ -177,19 +179,20 @@ impl Machine {
             settings: &self.settings,
             sight: &self.sight.as_ref()?.sight,
             heard: &self.run.heard,
+            forwarding: !self.run.no_forwarding,
         })
     }
 
     /// Finds the safe set; the next state asks the policy.
     fn hold_election(&mut self) -> bool {
         match self.ballot().map(|ballot| ballot.count()) {
-            Some(Ok(safe)) if !safe.fit.is_empty() || !self.run.no_forwarding => {
+            Some(Ok(safe)) => {
                 self.run.safe = Some(safe);
                 self.enter_unlogged(Step::Elect);
                 self.turn(Cause::Fenced)
             }
             Some(Err(why)) => self.get_stuck(&why),
-            _ => self.get_stuck("nobody has everything, and nobody could be brought forward"),
+            None => self.get_stuck("the election was lost"),
         }
     }
 
@@ -293,6 +296,10 @@ impl Machine {
         operation.preset = preset;
         if safe.complete {
             operation.floor = Some(safe.floor);
+        }
+        if self.seen(&choice).is_some_and(|node| node.replay_paused) {
+            let words = "its replay is paused, and its promotion ends that: nobody else can be promoted";
+            self.tell(Urgency::Warning, "elect", Some(choice.clone()), words.to_owned());
         }
         if safe.fit.contains(&choice) {
             self.enter(Step::PresetSync);

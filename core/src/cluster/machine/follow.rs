@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::super::{
-    action::{Ask, Effect},
+    action::{Ask, Effect, Urgency},
     name::Name,
     operation::{Kind, Operation},
     sight::SeenNode,
@@ -38,6 +38,8 @@ pub(super) struct Following {
     pub(super) plans: Option<Vec<StandbyPlan>>,
     /// The node of a rejoin has to be stopped for it; found out before the first effect.
     pub(super) needs_stop: Option<bool>,
+    /// The node of a rejoin was told whom to follow and does not: it is started anew.
+    pub(super) restarts: bool,
     /// How often rewinding or rebuilding it failed.
     pub(super) copies: u32,
     /// Who has strayed since when.
@@ -86,9 +88,22 @@ impl Machine {
         if open {
             return false;
         }
+        self.report_the_deaf(operation.id, &plans);
         self.close(Ok("everybody follows who can".into()));
         self.turn(Cause::Repaired);
         true
+    }
+
+    /// Who answers and receives nothing, though it was told to, again and again. An upgrade of its package under the
+    /// running server does that: the receiver that it would load is of another version.
+    fn report_the_deaf(&mut self, operation: u64, plans: &[StandbyPlan]) {
+        for (node, repoint) in plans.iter().filter_map(|plan| self.repoint_of(plan)).collect::<Vec<_>>() {
+            if self.answers(&node) && self.tasks.tries_of(operation, &node, &repoint) >= TRIES {
+                let words = "does not receive from the primary, as it was told to: its log says why, and REJOIN \
+                             starts it anew";
+                self.tell(Urgency::Alert, repoint.word(), Some(node), words.to_owned());
+            }
+        }
     }
 
     /// After a switchover the old primary starts, as a standby. It was told to follow the target; if another node
@@ -119,19 +134,22 @@ impl Machine {
 
     /// A plan of the repair that is not over yet. What takes a stop of the node is for later.
     fn is_plan_open(&mut self, operation: u64, plan: &StandbyPlan) -> bool {
-        let FollowAction::Repoint { upstream, create_slot } = plan.action else { return false };
-        let (Some(node), Some(upstream)) = (self.name_of(plan.node), self.upstream(upstream, plan)) else {
-            return false;
-        };
+        let Some((node, repoint)) = self.repoint_of(plan) else { return false };
         if !self.answers(&node) {
             return false;
         }
         if self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
             return false;
         }
-        let slot = self.slot_of(&node);
         let within = plan.timeout.clamp(Duration::from_secs(1), REPOINT_MAX);
-        self.is_open(operation, &node, Effect::Repoint { upstream, slot, create_slot }, within, TRIES)
+        self.is_open(operation, &node, repoint, within, TRIES)
+    }
+
+    fn repoint_of(&self, plan: &StandbyPlan) -> Option<(Name, Effect)> {
+        let FollowAction::Repoint { upstream, create_slot } = plan.action else { return None };
+        let (node, upstream) = (self.name_of(plan.node)?, self.upstream(upstream, plan)?);
+        let slot = self.slot_of(&node);
+        Some((node, Effect::Repoint { upstream, slot, create_slot }))
     }
 
     /// Who the node streams from: the policy's choice if that follows the primary itself, or else the primary.

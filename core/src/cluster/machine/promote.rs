@@ -23,8 +23,25 @@ use crate::id::Lsn;
 /// A promotion replays what was received first, which is a matter of the backlog.
 const PROMOTE_MAX: Duration = Duration::from_secs(60);
 
+/// How long a candidate may be in recovery without replaying anything before another one is taken. One record may take
+/// seconds, that of a dropped database for one.
+const STANDSTILL_MAX: Duration = Duration::from_secs(10);
+
 /// Reading the fork must not keep clients waiting; without it outcomes of commits in flight stay unknown.
 const FORK_MAX: Duration = Duration::from_secs(1);
+
+/// A promotion under way.
+#[derive(Debug)]
+pub(super) struct Ascent {
+    since: Duration,
+    /// Bytes that had been received and not replayed when it began.
+    backlog: u64,
+    /// How far it has replayed, and since when.
+    replayed: Option<Lsn>,
+    moved: Duration,
+    /// It was said that it stands still.
+    told: bool,
+}
 
 impl Machine {
     /// Promote: first what will hold once it is primary, then the promotion.
@@ -49,16 +66,17 @@ impl Machine {
             if let Some(operation) = &mut self.record.operation {
                 operation.step = Step::Promote;
             }
+            self.run.ascent = Some(self.ascent_of(&candidate));
         }
         match self.want(operation.id, &candidate, Effect::Promote, PROMOTE_MAX) {
             Progress::Done(Finding::Promoted { timeline }) if timeline > self.record.route.timeline => {
                 if let Some(operation) = &mut self.record.operation {
                     operation.timeline = Some(timeline);
                 }
+                let words = self.ascended(&candidate);
                 self.enter(Step::RecordFork);
-                self.turn_because(Cause::Promoted, &candidate)
+                self.turn_because(Cause::Promoted, &words)
             }
-            Progress::Pending => false,
             // It is certainly not promoted, but one that was given up before is.
             Progress::Failing { unknown: false, .. } if self.promoted_after_all(&operation).is_some() => {
                 self.promoted_after_all(&operation).is_some_and(|back| self.take_back(&back))
@@ -67,8 +85,51 @@ impl Machine {
             Progress::Failing { tries, unknown: false, .. } if tries >= CANDIDATE_TRIES => {
                 self.replace_candidate(&operation, Some(&candidate))
             }
-            Progress::Done(_) | Progress::Failing { .. } => false,
+            Progress::Pending | Progress::Done(_) | Progress::Failing { .. } => {
+                self.stands_still(&operation, &candidate) && self.replace_candidate(&operation, Some(&candidate))
+            }
         }
+    }
+
+    fn ascent_of(&self, candidate: &Name) -> Ascent {
+        let viewed = self.seen(candidate).map(|node| &node.viewed);
+        let replayed = viewed.and_then(|viewed| viewed.replayed);
+        let received = viewed.and_then(|viewed| viewed.received).or(replayed);
+        let backlog = received.map_or(0, |received| received.0.saturating_sub(replayed.unwrap_or(received).0));
+        Ascent { since: self.now, backlog, replayed, moved: self.now, told: false }
+    }
+
+    /// How long it took, and for what.
+    fn ascended(&self, candidate: &Name) -> String {
+        let Some(ascent) = &self.run.ascent else { return candidate.to_string() };
+        let took = (self.now - ascent.since).as_millis();
+        match ascent.backlog {
+            0 => format!("{candidate}, {took} ms after it was told to"),
+            bytes => format!("{candidate}, {took} ms after it was told to, with {bytes} bytes to replay first"),
+        }
+    }
+
+    /// The candidate is in recovery still and has replayed nothing for long. Whether it will be promoted one day nobody
+    /// knows, so it is given up only for somebody else.
+    fn stands_still(&mut self, operation: &Operation, candidate: &Name) -> bool {
+        let replayed = self.seen(candidate).filter(|node| node.follows()).map(|node| node.viewed.replayed);
+        let now = self.now;
+        let (Some(replayed), Some(ascent)) = (replayed, &mut self.run.ascent) else { return false };
+        if ascent.replayed != replayed {
+            (ascent.replayed, ascent.moved) = (replayed, now);
+        }
+        let until = ascent.moved + STANDSTILL_MAX;
+        if now < until {
+            self.wake_by(until);
+            return false;
+        }
+        if !std::mem::replace(&mut ascent.told, true) {
+            let words = format!("takes no writes, and has replayed nothing for {STANDSTILL_MAX:?}");
+            self.tell(Urgency::Alert, Effect::Promote.word(), Some(candidate.clone()), words);
+        }
+        let willing = |name: &Name| self.settings.node(name).is_some_and(|node| node.candidate);
+        let is_other = |name: &Name| name != candidate && !operation.failed.contains(name);
+        self.standbys_that_answer().iter().any(|name| is_other(name) && willing(name))
     }
 
     pub(super) fn has_been_promoted(&self, candidate: &str) -> bool {
@@ -89,6 +150,8 @@ impl Machine {
             Progress::Done(Finding::Fork { at, next_xid }) => Some((at, next_xid)),
             Progress::Pending => return false,
             Progress::Failing { tries: 0 | 1, .. } => return false,
+            // It is back soon, or certainly gone: clients are sent to nobody who does not answer.
+            Progress::Failing { .. } if !self.answers(&candidate) => return false,
             Progress::Done(_) | Progress::Failing { .. } => None,
         };
         // Not before the floor: the candidate had all that.

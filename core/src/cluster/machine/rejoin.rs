@@ -81,7 +81,7 @@ impl Machine {
         let offence = self.quarantine.iter().find(|entry| entry.node == *name).map(|entry| entry.offence);
         let rests = self.following.resting.iter().any(|(resting, _)| resting == name);
         let simple = node.follows() && self.divergence(node) == Divergence::None;
-        let controlled = self.settings.node(name).is_some_and(|node| node.controlled);
+        let controlled = self.is_controlled(name);
         !rests
             && !matches!(offence, Some(Offence::Stranger | Offence::Rival))
             && (simple || self.settings.rejoin == RejoinMode::Repair && controlled)
@@ -101,7 +101,7 @@ impl Machine {
                 || self.seen(&node).is_none_or(|seen| !seen.follows() || self.divergence(seen) != Divergence::None)
         });
         self.following.needs_stop = Some(needs_stop);
-        if !needs_stop && !self.answers(&node) {
+        if !needs_stop && !self.following.restarts && !self.answers(&node) {
             return self.end_rejoin(Err(format!("{node} does not answer any more")));
         }
         if !needs_stop && self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
@@ -126,12 +126,15 @@ impl Machine {
             }
         };
         let Some(steps) = self.steps_for(operation.kind, &node, primary, &plan, needs_stop) else { return false };
-        let controlled = self.settings.node(&node).is_some_and(|settings| settings.controlled);
-        if steps.len() > 1 && !controlled {
+        if steps.len() > 1 && !self.is_controlled(&node) {
             return self
                 .end_rejoin(Err(format!("{node} has to be rewound or rebuilt, and cannot be stopped from here")));
         }
-        self.walk(operation.id, steps, &node)
+        self.walk(operation, steps, &node)
+    }
+
+    fn is_controlled(&self, node: &Name) -> bool {
+        self.settings.node(node).is_some_and(|settings| settings.controlled)
     }
 
     /// What is done for a plan, and on which node.
@@ -144,6 +147,9 @@ impl Machine {
         needs_stop: bool,
     ) -> Option<Vec<Wanted>> {
         let slot = self.slot_of(node);
+        if self.following.restarts {
+            return Some(vec![(node.clone(), Effect::Stop, START_MAX), (node.clone(), Effect::Start, START_MAX)]);
+        }
         Some(match (kind, &plan.action) {
             (Kind::Rejoin, FollowAction::Repoint { upstream, create_slot }) if !needs_stop => {
                 let upstream = self.upstream(*upstream, plan)?;
@@ -175,12 +181,17 @@ impl Machine {
     }
 
     /// One effect after the other. The plan was made before the first, and holds until the last.
-    fn walk(&mut self, operation: u64, steps: Vec<Wanted>, node: &Name) -> bool {
+    fn walk(&mut self, operation: &Operation, steps: Vec<Wanted>, node: &Name) -> bool {
         for (on, effect, within) in steps {
+            let restarts = matches!(effect, Effect::Repoint { .. }) && self.may_be_started_anew(operation, node);
             let copies = matches!(effect, Effect::Rewind { .. } | Effect::Rebuild { .. });
-            match self.want(operation, &on, effect.clone(), within) {
+            match self.want(operation.id, &on, effect.clone(), within) {
                 Progress::Done(_) => {}
                 Progress::Pending => return false,
+                Progress::Failing { unknown: true, .. } if restarts => {
+                    self.following.restarts = true;
+                    return true;
+                }
                 Progress::Failing { .. } if copies && self.following.copies < TRIES => {
                     // Somebody may have started it meanwhile: from the stop on again.
                     self.following.copies += 1;
@@ -197,6 +208,12 @@ impl Machine {
         self.end_rejoin(Ok(format!("{node} follows the primary")))
     }
 
+    /// That helps a server whose package was upgraded under it. It would end a pause of the replay, too.
+    fn may_be_started_anew(&self, operation: &Operation, node: &Name) -> bool {
+        let paused = self.seen(node).is_none_or(|seen| seen.replay_paused);
+        operation.why == ORDERED && !paused && self.is_controlled(node)
+    }
+
     fn end_rejoin(&mut self, result: Result<String, String>) -> bool {
         let node = self.record.operation.as_ref().and_then(|operation| operation.target.clone());
         if let Some(node) = node {
@@ -206,6 +223,7 @@ impl Machine {
         self.close(result);
         self.following.plans = None;
         self.following.needs_stop = None;
+        self.following.restarts = false;
         self.following.copies = 0;
         true
     }

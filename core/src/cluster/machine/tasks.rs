@@ -66,7 +66,7 @@ impl Tasks {
     }
 
     /// How often it was tried and failed, if it is not under way.
-    fn tries_of(&self, operation: u64, node: &Name, effect: &Effect) -> u32 {
+    pub(super) fn tries_of(&self, operation: u64, node: &Name, effect: &Effect) -> u32 {
         let of = |task: &Task| task.operation == operation && task.node == *node && task.effect == *effect;
         let entry = self.list.iter().find(|entry| of(&entry.task) && entry.over.is_some());
         entry.filter(|entry| !matches!(entry.over, Some((Outcome::Done(_), _)))).map_or(0, |entry| entry.tries)

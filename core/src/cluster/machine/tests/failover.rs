@@ -147,3 +147,50 @@ fn nothing_is_done_while_the_log_cannot_be_written() {
 
     assert!(lab.did("publish n2"));
 }
+
+#[test]
+fn a_candidate_that_replays_nothing_makes_way_unless_it_is_the_only_one() {
+    let standstill = |lab: &Lab| lab.told.iter().filter(|told| told.contains("has replayed nothing for")).count();
+    let mut still = lab(SyncMode::On);
+    still.stuck = vec![("promote", "n2")];
+    still.kill("n1");
+    for replayed in 50..54 {
+        still.node("n2").viewed.replayed = Some(Lsn(replayed));
+        still.pass(9_000);
+    }
+    assert_eq!((still.state(), standstill(&still)), (State::Promote, 0), "it is on its way");
+    still.pass(3_000);
+    assert!(still.did("publish n3"));
+    assert!(still.machine.standing().route.is_deposed("n2"), "whatever it claims when it gets on");
+
+    let mut alone = lab(SyncMode::On);
+    alone.stuck = vec![("promote", "n2")];
+    alone.kill("n1");
+    alone.kill("n3");
+    alone.pass(30_000);
+    assert_eq!((alone.state(), standstill(&alone)), (State::Promote, 1));
+}
+
+#[test]
+fn a_pause_of_the_replay_is_ended_only_when_nobody_else_is_left() {
+    let paused = || {
+        let mut lab = Lab::at_work(settings(SyncMode::Off));
+        lab.node("n2").replay_paused = true;
+        lab
+    };
+    let mut other = paused();
+    other.kill("n1");
+    assert!(other.did("publish n3"));
+
+    let mut behind = paused();
+    behind.node("n3").viewed.received = Some(Lsn(90));
+    behind.stuck = vec![("fast-forward", "n3")];
+    behind.kill("n1");
+    assert_eq!(behind.machine.standing().operation.unwrap().candidate, Some("n3".into()));
+
+    let mut alone = paused();
+    alone.kill("n3");
+    alone.kill("n1");
+    assert!(alone.did("publish n2"));
+    assert!(alone.told.iter().any(|told| told.contains("its promotion ends that")), "{:?}", alone.told);
+}

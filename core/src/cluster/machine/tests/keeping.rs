@@ -130,3 +130,22 @@ fn in_strict_mode_commits_always_wait_for_somebody() {
     lab.pass(2_000);
     assert!(lab.done.is_empty() && lab.said("refused: commits always wait for somebody in strict mode"));
 }
+
+#[test]
+fn a_standby_that_does_not_receive_is_reported_and_started_anew_by_order() {
+    let mut lab = lab(SyncMode::On);
+    lab.stuck = vec![("repoint", "n3")];
+    lab.kill("n1");
+    let reported = (0..30).any(|_| {
+        lab.pass(1_000);
+        lab.told.iter().any(|told| told.contains("does not receive from the primary"))
+    });
+    assert!(reported, "{:?}", lab.told);
+    assert!(!lab.did("stop n3"), "readers are there");
+
+    lab.order(Order::Rejoin { node: "n3".into() });
+    lab.pass(8_000);
+
+    assert!(lab.did("stop n3") && lab.did("start n3"), "{:?}", lab.done);
+    assert_eq!(lab.answers.pop(), Some(Ok("n3 follows the primary".into())));
+}

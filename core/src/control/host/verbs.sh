@@ -57,7 +57,17 @@ lock() {
     trap 'rm -f "$WORK_DIR/lock"' EXIT
 }
 
-stop_command() { pg pg_ctl stop -D "$DATA_DIR" -m "$STOP_MODE" -w -t "$SECONDS_MAX"; }
+# Clients wait for the end of it in a switchover, and pg_ctl looks ten times a second only. So it is watched from here
+# for the first second.
+stop_command() {
+    pg pg_ctl stop -D "$DATA_DIR" -m "$STOP_MODE" -W
+    looks=0
+    while [ "$looks" -lt 100 ] && runs; do
+        sleep 0.01 2> /dev/null || break
+        looks=$((looks + 1))
+    done
+    ! runs || pg pg_ctl stop -D "$DATA_DIR" -m "$STOP_MODE" -w -t "$SECONDS_MAX"
+}
 start_command() {
     if [ -n "$START_OPTIONS" ]; then
         pg pg_ctl start -D "$DATA_DIR" -w -t "$SECONDS_MAX" -l "$LOG_FILE" -o "$START_OPTIONS"

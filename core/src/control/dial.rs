@@ -128,14 +128,10 @@ impl From<&ConnectError> for Failure {
     }
 }
 
-/// The functions of a backend that has waited for its client and found the postmaster gone. What they say then has the
-/// code of an orderly shutdown, and other words in each language.
-const ORPHANED: [&str; 2] = ["secure_read", "secure_write"];
-
 impl From<&QueryError> for Loss {
     fn from(error: &QueryError) -> Self {
         match error {
-            QueryError::Server(message) if ORPHANED.contains(&message.routine.as_str()) => Self::Reset,
+            QueryError::Server(message) if message.is_orphaned => Self::Reset,
             QueryError::Server(message) if message.sqlstate == SqlState::ADMIN_SHUTDOWN => Self::Stopped,
             QueryError::Server(message) if message.sqlstate == SqlState::CRASH_SHUTDOWN => Self::Crashed,
             _ => Self::Reset,
@@ -183,14 +179,8 @@ mod tests {
     #[test]
     fn a_backend_without_a_postmaster_is_not_being_stopped() {
         let said = |routine: &str| {
-            QueryError::Server(ServerMessage {
-                severity: "FATAL".into(),
-                sqlstate: SqlState::ADMIN_SHUTDOWN,
-                message: "terminating connection".into(),
-                detail: String::new(),
-                hint: String::new(),
-                routine: routine.into(),
-            })
+            let body = format!("SFATAL\0C57P01\0Mterminating connection\0R{routine}\0\0");
+            QueryError::Server(ServerMessage::parse(body.as_bytes()).unwrap())
         };
         assert_eq!(Loss::from(&said("ProcessInterrupts")), Loss::Stopped);
         assert_eq!(Loss::from(&said("secure_read")), Loss::Reset);

@@ -76,6 +76,10 @@ impl<'a> Take<'a> {
     }
 }
 
+/// The functions of a backend that wait for its client, and say so when they find the postmaster gone. The code is that
+/// of an orderly shutdown, and the words are other ones in each language.
+const ORPHANED: [&[u8]; 2] = [b"secure_read", b"secure_write"];
+
 /// A server's complaint: the parts of an ErrorResponse or NoticeResponse that we act on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{severity} {sqlstate}: {message}")]
@@ -90,8 +94,8 @@ pub struct ServerMessage {
     pub detail: String,
     /// What to do about it; often empty.
     pub hint: String,
-    /// The function of PostgreSQL's source that says so, in every language by the same name.
-    pub routine: String,
+    /// Its postmaster is gone, which it has noticed while it waited for its client.
+    pub is_orphaned: bool,
 }
 
 impl ServerMessage {
@@ -104,7 +108,7 @@ impl ServerMessage {
             message: String::new(),
             detail: String::new(),
             hint: String::new(),
-            routine: String::new(),
+            is_orphaned: false,
         };
         loop {
             match take.u8()? {
@@ -115,7 +119,7 @@ impl ServerMessage {
                 b'M' => parsed.message = take.text()?,
                 b'D' => parsed.detail = take.text()?,
                 b'H' => parsed.hint = take.text()?,
-                b'R' => parsed.routine = take.text()?,
+                b'R' => parsed.is_orphaned = ORPHANED.contains(&take.cstr()?),
                 _ => {
                     take.cstr()?;
                 }

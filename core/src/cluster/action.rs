@@ -216,6 +216,11 @@ pub enum Effect {
         /// Kibibytes per second at most.
         max_rate_kib: Option<u32>,
     },
+    /// Primary: makes a slot for a node that is about to follow, unless it is there.
+    MakeSlot {
+        /// The slot's name.
+        slot: String,
+    },
     /// Former primary or standby: drops the inactive slots of the cluster's nodes, which would keep its log.
     DropSlots,
 }
@@ -386,6 +391,7 @@ impl Effect {
             Self::CatchUp => "catch-up",
             Self::Rewind { .. } => "rewind",
             Self::Rebuild { .. } => "rebuild",
+            Self::MakeSlot { .. } => "make-slot",
             Self::DropSlots => "drop-slots",
         }
     }

@@ -16,6 +16,7 @@ use super::super::{
 };
 use super::{
     Machine,
+    failover::STATEMENT_MAX,
     inquiry::{Inquiry, Turn},
     switchover::START_MAX,
     tasks::Progress,
@@ -118,11 +119,20 @@ impl Machine {
         }
         if operation.target.as_ref() != Some(&primary) {
             let slot = self.slot_of(&old);
-            let rewind = Effect::Rewind { source: primary.clone(), upstream: primary, slot };
+            let rewind = Effect::Rewind { source: primary.clone(), upstream: primary.clone(), slot };
             match self.want(operation.id, &old, rewind, COPY_MAX) {
                 Progress::Pending => return true,
                 Progress::Done(_) => {}
                 Progress::Failing { tries, .. } => return tries < TRIES,
+            }
+        }
+        // It looks for its slot as soon as it is up, and then after five seconds again. Without one it follows as well, when
+        // it is found to stray.
+        if let Some(slot) = self.slot_of(&old) {
+            match self.want(operation.id, &primary, Effect::MakeSlot { slot }, STATEMENT_MAX) {
+                Progress::Pending => return true,
+                Progress::Failing { tries, .. } if tries < TRIES => return true,
+                Progress::Done(_) | Progress::Failing { .. } => {}
             }
         }
         match self.want(operation.id, &old, Effect::Start, START_MAX) {
@@ -269,10 +279,12 @@ impl Machine {
         if timeline > route.timeline || !node.follows() && route.is_deposed(&node.viewed.name) {
             return Divergence::Unknown;
         }
+        // One that was promoted itself wrote something first.
+        let is_beyond = route.fork().is_none_or(|fork| received > fork.at);
         match route.forks.iter().find(|fork| fork.timeline > timeline) {
             Some(fork) if received > fork.at => Divergence::Ahead(received.0 - fork.at.0),
             // Deposed on the very timeline that another was promoted to: not the same one.
-            None if timeline == route.timeline && self.is_namesake(node) => Divergence::Unknown,
+            None if timeline == route.timeline && is_beyond && self.is_namesake(node) => Divergence::Unknown,
             Some(_) | None => Divergence::None,
         }
     }

@@ -189,6 +189,7 @@ impl Effect {
             | Self::Arm { .. }
             | Self::Disarm
             | Self::CatchUp
+            | Self::MakeSlot { .. }
             | Self::DropSlots => true,
         }
     }

@@ -135,7 +135,8 @@ impl Steward {
                 world.rewind(node, source);
                 world.nodes[node].upstream = Some(upstream);
             }
-            Effect::Checkpoint | Effect::CloseServers | Effect::Drain | Effect::DropSlots => {}
+            Effect::Checkpoint | Effect::CloseServers | Effect::Drain | Effect::MakeSlot { .. } | Effect::DropSlots => {
+            }
         }
         done
     }

@@ -290,6 +290,7 @@ pub(super) async fn carry_out(turn: &mut Turn<'_>, effect: &Effect) -> Option<Re
         Effect::SetSync { set } => set_sync(turn, set.as_ref()).await,
         Effect::Checkpoint => checkpoint(turn).await,
         Effect::CatchUp => catch_up(turn).await,
+        Effect::MakeSlot { slot } => make_slot(turn, slot).await.map(|()| Finding::Nothing),
         _ => return None,
     })
 }

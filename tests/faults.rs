@@ -208,6 +208,15 @@ impl Scene {
         timeline(self.primary()) - 1
     }
 
+    /// The primary was lost once: one promotion, one error or two for each writer, and none for readers.
+    #[track_caller]
+    fn was_replaced_once(&self, history: &History) {
+        let story = self.story();
+        assert_eq!(self.promotions(), 1, "{story}");
+        assert!(history.most_errors_of_a_writer() <= ERRORS_PER_LOSS, "{:?}\n{story}", history.failed_writes());
+        assert!(history.failed_reads().is_empty(), "{:?}\n{story}", history.failed_reads());
+    }
+
     /// A line of what the steward told, with this in it.
     fn told(&self, text: &str) -> Option<String> {
         self.proxy.log_lines().into_iter().find(|line| line.contains(text))

@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', value_name = "CASE")]
     cases: Vec<String>,
     /// The proxy to measure [default: the one beside this program]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", overrides_with = "howdah")]
     howdah: Option<PathBuf>,
     /// Another program to compare with: its name begins with pgbouncer, pgpool, haproxy or howdah
     #[arg(long, value_name = "NAME=BINARY")]

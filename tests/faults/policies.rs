@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{ERRORS_PER_LOSS, Scene, impatient, in_full, measured, synchronous};
+use super::{Scene, impatient, in_full, measured, synchronous};
 
 /// A policy in all roles that misbehaves as its settings say.
 const CHAOS: &str = concat!(env!("OUT_DIR"), "/chaos-control.wasm");
@@ -26,8 +26,6 @@ fn policies_that_trap_or_loop_keep_nobody_from_failing_over() {
         let history = scene.settle(load);
 
         measured(&format!("policies that {way}"), format_args!("no writes for {outage:?}"));
-        assert_eq!(scene.promotions(), 1, "{}", scene.story());
-        assert!(history.most_errors_of_a_writer() <= ERRORS_PER_LOSS, "{:?}", history.failed_writes());
-        assert!(history.failed_reads().is_empty(), "{:?}", history.failed_reads());
+        scene.was_replaced_once(&history);
     }
 }

@@ -12,6 +12,8 @@ use super::{
     lab,
     lab::{Lab, settings},
 };
+use crate::id::Lsn;
+
 #[test]
 fn a_switchover_asks_for_a_way_to_stop_the_primary() {
     let mut settings = settings(SyncMode::On);
@@ -69,6 +71,21 @@ fn after_the_stop_and_without_its_candidate_the_old_primary_comes_back() {
     lab.pass(5_000);
 
     assert!(lab.did("start n1") && lab.did("promote n1") && lab.did("publish n1"), "{:?}", lab.done);
+}
+
+#[test]
+fn the_old_primary_is_helped_to_follow_unless_it_may_have_been_promoted_itself() {
+    // The new timeline begins at 100.
+    for (received, helped) in [(100, true), (101, false)] {
+        let mut lab = lab(SyncMode::On);
+        lab.order(Order::Switchover { to: Some("n2".into()) });
+        let n1 = lab.node("n1");
+        (n1.receiver, n1.viewed.timeline, n1.viewed.received) = (None, Some(2), Some(Lsn(received)));
+
+        lab.pass(20_000);
+
+        assert_eq!(lab.did("repoint n1"), helped, "{received}: {:?}", lab.done);
+    }
 }
 
 #[test]

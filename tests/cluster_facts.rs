@@ -285,6 +285,6 @@ fn catalogs_are_read_on_demand_and_again_when_told() {
 
     knows(Knowledge::Reads);
     postgres.primary().psql("ALTER FUNCTION own() VOLATILE").unwrap();
-    watched.handle().catalogs().refresh("postgres");
+    watched.handle().catalogs().refresh("postgres", false);
     knows(Knowledge::MayWrite);
 }

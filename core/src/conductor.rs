@@ -17,7 +17,7 @@ use crate::{
         Catalogs, ControlLogin, LogError, Monitor, MonitorHandle, MonitorSpec, PolicySource, StewardHandle,
         StewardSpec, Timings,
     },
-    facts::{ClusterStatus, FactsCell, Reports, Ruling, StatusCell},
+    facts::{ClusterStatus, FactsCell, Reading, Reports, Ruling, StatusCell},
     generation::{
         CatalogSource, Generation,
         builder::{self, BuildError, ClusterParts},
@@ -58,8 +58,8 @@ impl CatalogSource for Catalogs {
         self.get(dbname)
     }
 
-    fn refresh(&self, dbname: &str) {
-        Self::refresh(self, dbname);
+    fn refresh(&self, dbname: &str, unflushed: bool) -> Option<Reading> {
+        Self::refresh(self, dbname, unflushed)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     auth::Secrets,
     client::ConsoleRole,
     config::{Cluster, Config, Database, Node},
-    facts::{Facts, FactsCell, Health, NodeFacts, Reports, Role},
+    facts::{Facts, FactsCell, Health, NodeFacts, Reading, Reports, Role},
     generation::{CatalogSource, ClusterRuntime, Generation},
     id::{Lsn, NodeId},
     net::stream::PeerAddr,
@@ -39,7 +39,9 @@ impl CatalogSource for NoCatalog {
         Arc::new(Catalog::empty())
     }
 
-    fn refresh(&self, _: &str) {}
+    fn refresh(&self, _: &str, _: bool) -> Option<Reading> {
+        None
+    }
 }
 
 /// The cluster `main`: n0 is the primary, n1 a standby, n2 is down.

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    catalogs::Catalogs,
+    catalogs::{Catalogs, Source},
     changes::Change,
     dial::{ControlLogin, Dial, Network},
     judge::{Judge, NoSuchNode},
@@ -44,7 +44,7 @@ const FINDINGS_MAX: usize = 256;
 /// A question that is open for so long has the node's door tried.
 const SUSPICIOUS_SILENCE: Duration = Duration::from_millis(300);
 
-/// A standby that is at most so far behind is read for the catalog: what it lacks is read a moment later.
+/// A standby that is at most so far behind is read for the catalog: what it may lack arrives in a moment.
 const CATALOG_LAG_MAX_BYTES: u64 = 1024 * 1024;
 
 /// What a monitor needs to begin.
@@ -97,10 +97,11 @@ impl Monitor {
         first.watch(&cluster, timings, &login);
         let seen = first.seen.clone();
         drop(first);
-        let chair = Chair { board: board.clone(), facts, findings, reports };
+        let chair = Chair { board: board.clone(), facts: facts.clone(), findings, reports };
         let chair = Task::start(&runtime, chair.preside());
         let librarians_board = board.clone();
-        let catalogs = Catalogs::start(&runtime, dial, move |database| librarians_board.lock().best_source(database));
+        let find = move |database: &str, source| librarians_board.lock().catalog_source(database, source);
+        let catalogs = Catalogs::start(&runtime, dial, facts, find);
         MonitorHandle { board, catalogs: Arc::new(catalogs), seen, _chair: chair }
     }
 }
@@ -272,8 +273,8 @@ impl<D: Dial> Board<D> {
         }
     }
 
-    /// Where to read a database's catalog: at a standby that is near, else at the primary.
-    fn best_source(&self, database: &str) -> Option<ServerTarget> {
+    /// Where to read a database's catalog.
+    fn catalog_source(&self, database: &str, source: Source) -> Option<ServerTarget> {
         let facts = self.facts.load();
         let with = |health| facts.nodes.iter().find(move |node| node.health == health);
         let is_near = |node: &&NodeFacts| {
@@ -282,7 +283,7 @@ impl<D: Dial> Board<D> {
                 && node.lag_bytes.is_some_and(|lag| lag <= CATALOG_LAG_MAX_BYTES)
         };
         // Our snapshot would keep a VACUUM on the primary from its work.
-        let near = facts.nodes.iter().find(is_near);
+        let near = facts.nodes.iter().find(|node| source == Source::Near && is_near(node));
         let node = near.or_else(|| facts.primary()).or_else(|| with(Health::Up)).or_else(|| with(Health::Degraded))?;
         let target = self.watches.get(node.id.index())?.orders.borrow().target.clone();
         Some(ServerTarget { database: database.into(), ..target })

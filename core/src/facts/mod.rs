@@ -6,6 +6,7 @@
 
 mod cell;
 mod node;
+mod reading;
 mod report;
 mod ruling;
 mod status;
@@ -15,6 +16,7 @@ mod traffic;
 
 pub use cell::FactsCell;
 pub use node::{Facts, Health, NodeFacts, Role};
+pub use reading::Reading;
 pub use report::{Report, Reports};
 pub use ruling::{Fork, Hold, RuledPrimary, Ruling};
 pub use status::{ClusterEvent, ClusterStatus, NodeStatus, OperationStatus, StatusCell};

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc, time::SystemTime};
 use crate::{
     auth::{Secret, Secrets},
     config::{Config, Database},
-    facts::{FactsCell, Reports, StatusCell},
+    facts::{FactsCell, Reading, Reports, StatusCell},
     id::NodeId,
     net::{
         stream::SocketOptions,
@@ -70,8 +70,9 @@ pub trait CatalogSource: Send + Sync {
     /// What is known of a database, by its name on the servers; the empty catalog until it is read.
     fn catalog(&self, dbname: &str) -> Arc<Catalog>;
 
-    /// Has the catalog read again: a statement has changed it.
-    fn refresh(&self, dbname: &str);
+    /// Has the catalog read again: a statement has changed it. `unflushed` says that its commit may have been
+    /// acknowledged before it was flushed. Tells when that is done; none when that catalog is not kept.
+    fn refresh(&self, dbname: &str, unflushed: bool) -> Option<Reading>;
 }
 
 impl Generation {

@@ -435,7 +435,7 @@ impl Session {
             }
         }
         if self.transaction.changed_catalog {
-            self.cluster.catalogs.refresh(&self.set.dbname);
+            self.cluster.catalogs.refresh(&self.set.dbname, self.may_be_unflushed());
         }
         self.transaction = OpenTransaction::default();
         self.info.end_transaction();

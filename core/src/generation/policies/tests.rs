@@ -12,7 +12,7 @@ use crate::{
         view::{Quorum, View},
     },
     config::{Config, Sources},
-    facts::{Facts, FactsCell, Reports},
+    facts::{Facts, FactsCell, Reading, Reports},
     id::NodeId,
     plugin::Engine,
     sql::Catalog,
@@ -36,7 +36,9 @@ impl CatalogSource for NoCatalog {
         Arc::new(Catalog::empty())
     }
 
-    fn refresh(&self, _dbname: &str) {}
+    fn refresh(&self, _dbname: &str, _unflushed: bool) -> Option<Reading> {
+        None
+    }
 }
 
 fn config(plugins: &str) -> Config {

@@ -17,6 +17,7 @@ mod lexical;
 mod normal;
 mod plain;
 mod statement;
+mod unseen;
 mod walk;
 
 pub use catalog::Catalog;

@@ -19,6 +19,7 @@ use super::{
     effect::Effect,
     facts::{Kind, StatementFacts, TableRef, Traits},
     normal::{self, Scanned},
+    unseen,
     walk::{Found, FunctionRef, Temporary, is_temporary_schema},
 };
 
@@ -61,13 +62,7 @@ impl<'a> Reader<'a> {
 
     pub fn into_facts(mut self, scanned: Scanned) -> StatementFacts {
         self.traits.catalog_only = !self.tables.is_empty() && self.tables.iter().all(is_system);
-        if self.may_fire_triggers() && self.catalog.triggers_change_session() {
-            self.effects.push(Effect::Unknown);
-            self.effects.extend(self.catalog.triggers_keep_state().then_some(Effect::Other));
-        }
-        if self.may_fire_triggers() && self.catalog.recalls_sequences() {
-            self.effects.push(Effect::RecallSequence);
-        }
+        self.effects.extend(unseen::of_changes(self.catalog, self.kind, &self.traits));
         StatementFacts {
             fingerprint: normal::fingerprint(&scanned.normalized),
             kind: self.kind.unwrap_or(Kind::Other),
@@ -85,16 +80,6 @@ impl<'a> Reader<'a> {
             effects: self.effects,
             normalized: Arc::from(scanned.normalized),
         }
-    }
-
-    fn may_fire_triggers(&self) -> bool {
-        let changes = matches!(
-            self.kind,
-            Some(Kind::Insert | Kind::Update | Kind::Delete | Kind::Merge | Kind::CopyIn | Kind::Explain)
-        );
-        // Event triggers are rare enough not to be supposed before the catalog is read.
-        let is_definition = self.kind == Some(Kind::Ddl) && self.catalog.version() > 0;
-        !self.traits.read_only && (changes || is_definition)
     }
 
     fn statement(&mut self, statement: &NodeEnum) -> Kind {
@@ -354,10 +339,9 @@ impl<'a> Reader<'a> {
                 self.session_use(&function.name);
                 self.traits.primary_only_relation |= builtin::is_of_node(&function.name);
             }
-            if writes && self.catalog.may_keep_state(schema, &function.name) {
-                self.affect(Effect::Other);
-            } else if writes && self.catalog.may_change_session(schema, &function.name) {
-                self.effects.push(Effect::Unknown);
+            match unseen::of_function(self.catalog, schema, &function.name) {
+                Some(Effect::Other) => self.affect(Effect::Other),
+                unseen => self.effects.extend(unseen),
             }
         }
         if !self.functions.contains(&function) {

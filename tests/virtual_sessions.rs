@@ -3,6 +3,7 @@
 mod begin;
 mod listen;
 mod pins;
+mod schema;
 mod sequences;
 mod settings;
 mod statements;

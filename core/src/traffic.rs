@@ -69,13 +69,13 @@ impl Traffic for OwnTraffic {
 
     fn kept_servers(&self, cluster: &str, node: &str) -> Vec<KeptServer> {
         let servers = self.servers(cluster, node);
-        let pinned = self.users(&servers).into_iter().filter(|(client, _)| !client.pins().0.is_none());
+        let pinned = self.users(&servers).into_iter().filter(|(client, _)| !client.pins().0.of_loss().is_none());
         let mut kept: Vec<_> = pinned
             .map(|(client, _)| KeptServer {
                 client: client.pid,
                 user: Arc::clone(&client.user),
                 database: Arc::clone(&client.database),
-                causes: client.pins().0.words().collect(),
+                causes: client.pins().0.of_loss().words().collect(),
             })
             .collect();
         kept.sort_by_key(|kept| kept.client);
@@ -89,7 +89,7 @@ impl Traffic for OwnTraffic {
     fn dismiss(&self, cluster: &str, node: &str) {
         let servers = self.servers(cluster, node);
         for (client, _) in self.users(&servers) {
-            if !client.pins().0.is_none() {
+            if !client.pins().0.of_loss().is_none() {
                 client.order(Order::Switchover);
             }
         }

@@ -125,7 +125,7 @@ fn overdue(client: &ClientInfo, limits: Limits, now: u64) -> Option<Order> {
         return Some(Order::Transaction);
     }
     match state {
-        ClientState::Idle if !client.pins().0.is_none() && over(limits.pin, since) => Some(Order::Pin),
+        ClientState::Idle if !client.pins().0.of_loss().is_none() && over(limits.pin, since) => Some(Order::Pin),
         ClientState::Idle => over(limits.idle, since).then_some(Order::Idle),
         ClientState::IdleInTransaction => over(limits.idle_transaction, since).then_some(Order::IdleTransaction),
         ClientState::Active => over(limits.query, since).then_some(Order::Query),

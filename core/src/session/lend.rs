@@ -53,6 +53,7 @@ impl Session {
 
     async fn begin_use(&mut self, now: Moment) -> Result<(), SessionError> {
         if !self.take_up_server() {
+            self.drop_linger();
             self.release(now);
             return Err(SessionError::Moved);
         }
@@ -64,13 +65,13 @@ impl Session {
     /// Announced first, checked second: either we see that it may not, or whoever wants the node to be without
     /// transactions sees this one.
     pub(super) fn take_up_server(&mut self) -> bool {
-        let pinned = self.is_pinned();
+        let bound = self.is_bound();
         let Some(lease) = &mut self.lease else { return false };
         lease.info.went_to(u64::from(self.info.pid));
         self.info.note_server(lease.info.id);
         let facts = self.cluster.facts.load();
         lease.term = facts.term;
-        self.exchange.keeps_farewells = facts.heals && !pinned;
+        self.exchange.keeps_farewells = facts.heals && !bound;
         let careful = facts.heals || facts.hold.is_some();
         !careful || self.lease_role != Role::Primary || facts.open_primary() == Some(self.lease_node)
     }
@@ -292,6 +293,7 @@ impl Session {
     /// In session mode, keeps the present server for later; else gives it back.
     fn park(&mut self) {
         let Some(lease) = self.lease.take() else { return };
+        self.drop_linger();
         if self.set.mode == PoolMode::Session {
             self.parked.push((self.lease_node, lease));
         } else {

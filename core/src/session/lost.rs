@@ -175,7 +175,7 @@ impl Scene {
 impl Session {
     /// Whether the session goes on without the server that it has.
     pub(super) fn outlives_servers(&self) -> bool {
-        !self.is_pinned() && self.cluster.facts.load().heals
+        !self.is_bound() && self.cluster.facts.load().heals
     }
 
     /// Whether it goes on after an exchange that broke like this.
@@ -292,6 +292,7 @@ impl Session {
             lease.pool().reconnect();
         }
         self.info.note_server(0);
+        self.drop_linger();
         self.undo_names();
         self.exchange.abandon();
     }

@@ -25,6 +25,7 @@ mod carry;
 mod class;
 mod deallocate;
 mod lend;
+mod linger;
 mod listen;
 mod lost;
 mod outcome;
@@ -52,6 +53,7 @@ use self::{
     error::SessionError,
     info::{ClientInfo, ClientState, Order},
     keys::{Doubt, KeyWrites},
+    linger::Linger,
     mark::Mark,
     prepared::PreparedStatements,
     recover::Reset,
@@ -141,6 +143,8 @@ pub struct Session {
     listening: Option<Box<Subscription>>,
     /// Why the session keeps its server.
     pins: Causes,
+    /// It has changed the schema.
+    linger: Option<Box<Linger>>,
     /// Statements of SQL's PREPARE.
     sql_statements: SqlStatements,
     /// What statements of SQL's PREPARE do when they are executed.
@@ -206,6 +210,7 @@ impl Session {
             begun: None,
             listening: None,
             pins: Causes::NONE,
+            linger: None,
             sql_statements: SqlStatements::default(),
             executes: None,
             set: start.set,
@@ -327,6 +332,7 @@ impl Session {
             Client(io::Result<usize>),
             Server,
             Heard,
+            Lingered,
             Order(Order),
         }
         let event = poll_fn(|cx| {
@@ -337,6 +343,9 @@ impl Session {
                 && (lease.stream.poll_read_ready(cx).is_ready() || lease.info.is_cut())
             {
                 return Poll::Ready(Event::Server);
+            }
+            if self.linger.is_some() && self.poll_linger(cx).is_ready() {
+                return Poll::Ready(Event::Lingered);
             }
             // An idle client costs no buffer.
             let silent = self.input.is_empty() && self.client.poll_read_ready(cx).is_pending();
@@ -367,6 +376,10 @@ impl Session {
                 Box::pin(self.deliver()).await?;
                 Ok(None)
             }
+            Event::Lingered => {
+                Box::pin(self.end_linger()).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -376,7 +389,7 @@ impl Session {
             Order::None => None,
             Order::Leave | Order::Switchover if self.is_in_transaction() => None,
             Order::Pin if self.is_in_transaction() => None,
-            order @ (Order::Pin | Order::Switchover) if !self.is_pinned() => {
+            order @ (Order::Pin | Order::Switchover) if !self.is_bound() => {
                 self.info.obeyed(order);
                 None
             }
@@ -391,7 +404,8 @@ impl Session {
 
     /// Passes on what a server says unasked: notifications, notices, or why it goes away.
     async fn hear_server(&mut self) -> Result<(), SessionError> {
-        let outlives = self.outlives_servers();
+        // Without its linger the session would have none now.
+        let outlives = self.outlives_servers() || self.only_lingers();
         let Some(lease) = &mut self.lease else { return Ok(()) };
         self.exchange.begin(Care::Once);
         self.exchange.keeps_farewells = outlives;
@@ -449,6 +463,7 @@ impl Session {
         };
         let config = Arc::clone(&self.worker.shared.generation.load().config);
         let kept = self.pins;
+        self.linger = None;
         self.set_pins(Causes::NONE);
         for (_, lease) in std::mem::take(&mut self.parked) {
             recover::clean_up(lease, reset, &config);
@@ -485,7 +500,7 @@ fn is_serializable(settings: &Settings) -> bool {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.is_pinned() {
+        if self.is_bound() {
             self.set.shared.count_unpinned();
         }
         self.set.shared.clients.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);

@@ -9,15 +9,21 @@ impl Session {
         self.pins
     }
 
-    /// The session's requests all go to the server that it has.
+    /// The session keeps its server between transactions.
     #[inline]
     pub(super) fn is_pinned(&self) -> bool {
         !self.pins.is_none()
     }
 
+    /// Something of the session's is lost with its server: all its requests go there.
+    #[inline]
+    pub(super) fn is_bound(&self) -> bool {
+        !self.pins.of_loss().is_none()
+    }
+
     pub(super) fn set_pins(&mut self, causes: Causes) {
         let shared = &self.set.shared;
-        match (self.pins.is_none(), causes.is_none()) {
+        match (self.pins.of_loss().is_none(), causes.of_loss().is_none()) {
             (true, false) => shared.count_pinned(),
             (false, true) => shared.count_unpinned(),
             _ => {}
@@ -34,7 +40,7 @@ impl Session {
 
     /// Whether operators let the session run what may pin it.
     pub(super) fn may_pin(&self, effects: &[Effect]) -> Result<(), SessionError> {
-        if self.is_pinned() {
+        if self.is_bound() {
             return Ok(());
         }
         // In transaction mode somebody else listens for the session.
@@ -47,7 +53,7 @@ impl Session {
 
     /// Whether operators let the session keep its server for that cause.
     pub(super) fn may_keep_server(&self, cause: Causes) -> Result<(), SessionError> {
-        if self.is_pinned() {
+        if self.is_bound() {
             return Ok(());
         }
         let cause = cause.words().next().unwrap_or_default();

@@ -118,7 +118,7 @@ impl Session {
             if in_transaction {
                 self.continue_transaction(request).await?;
                 self.listen_ahead().await?;
-            } else if self.is_pinned() && self.lease.is_some() {
+            } else if self.is_bound() && self.lease.is_some() {
                 self.consider(request)?;
                 self.listen_ahead().await?;
                 if !self.take_up_server() {
@@ -149,7 +149,7 @@ impl Session {
             self.own_sequences();
             self.expect_resets(request);
             self.exchange.keeps_ready = self.may_notify_itself();
-            self.exchange.keeps_farewells &= !self.is_pinned();
+            self.exchange.keeps_farewells &= !self.is_bound();
             if in_transaction && self.exchange.keeps_farewells {
                 self.ask_xid();
             }
@@ -380,6 +380,7 @@ impl Session {
         if self.transaction.moves_sequence && self.lease_role != Role::Standby {
             lease.sequence_user = self.info.pid;
             lease.sequence_moved = Some(now);
+            self.note_moved_sequence();
             if self.set.shared.recalls_sequences() {
                 self.traces.get_or_insert_default().suspect(Causes::SEQUENCE);
             }
@@ -435,7 +436,7 @@ impl Session {
             }
         }
         if self.transaction.changed_catalog {
-            self.cluster.catalogs.refresh(&self.set.dbname, self.may_be_unflushed());
+            self.begin_linger();
         }
         self.transaction = OpenTransaction::default();
         self.info.end_transaction();
@@ -443,7 +444,7 @@ impl Session {
 
     /// The transaction that has ended may have been acknowledged before it was flushed. What it has set
     /// for its session is not known yet.
-    fn may_be_unflushed(&self) -> bool {
+    pub(super) fn may_be_unflushed(&self) -> bool {
         self.transaction.sets_commit
             || self.traces.as_ref().is_some_and(|traces| traces.may_set(SYNCHRONOUS_COMMIT))
             || self.lease.as_ref().is_none_or(|lease| lease.commits_asynchronously())

@@ -49,7 +49,10 @@ impl Session {
         self.follow_generation();
         if self.cluster.router.is_null() {
             self.note_request(request)?;
-            return self.primary(since).await;
+            return match self.lingers_at(avoid) {
+                Some(node) => Ok(node),
+                None => self.primary(since).await,
+            };
         }
         let facts = self.cluster.facts.load();
         self.follow_term(&facts);
@@ -69,6 +72,9 @@ impl Session {
         if self.must_relist() {
             drop(facts);
             return self.primary(since).await;
+        }
+        if let Some(node) = self.lingers_at(avoid) {
+            return Ok(node);
         }
         if let Some(node) = self.held_node(avoid)
             && may_go_to(&facts, node)
@@ -206,6 +212,9 @@ impl Session {
     /// What a statement means for the rest of the transaction and of the session.
     pub(super) fn note_statement(&mut self, shape: &Shape, len: usize) {
         self.note_effects(shape);
+        if self.transaction.changed_catalog || self.linger.is_some() {
+            self.note_deed(shape);
+        }
         if !shape.facts.effects.is_empty() || self.is_pinned() {
             self.note_traces(&shape.facts, len);
         }

@@ -39,13 +39,15 @@ impl Causes {
     pub const SETTINGS: Self = Self(1 << 7);
     /// Something else, for example `setseed`.
     pub const OTHER: Self = Self(1 << 8);
+    /// The schema was changed, and what is known of statements does not say so yet.
+    pub const SCHEMA: Self = Self(1 << 9);
 
     /// What a server can be asked for.
     pub const VISIBLE: Self =
         Self(Self::TEMPORARY.0 | Self::CURSOR.0 | Self::ADVISORY_LOCK.0 | Self::PREPARED.0 | Self::LISTEN.0);
 
     /// Each with its name on the console and in metrics, in the order in which they are shown.
-    pub const WORDS: [(Self, &str); 9] = [
+    pub const WORDS: [(Self, &str); 10] = [
         (Self::TEMPORARY, "temporary object"),
         (Self::CURSOR, "cursor with hold"),
         (Self::ADVISORY_LOCK, "advisory lock"),
@@ -55,6 +57,7 @@ impl Causes {
         (Self::LIBRARY, "library"),
         (Self::SETTINGS, "settings"),
         (Self::OTHER, "other"),
+        (Self::SCHEMA, "schema change"),
     ];
 
     /// From what [`bits`](Self::bits) gave.
@@ -93,6 +96,12 @@ impl Causes {
     #[must_use]
     pub fn without(self, others: Self) -> Self {
         Self(self.0 & !others.0)
+    }
+
+    /// Those for which something is lost with the server.
+    #[must_use]
+    pub fn of_loss(self) -> Self {
+        self.without(Self::SCHEMA)
     }
 
     /// Their names.

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Causes for which a session keeps its server.
-pub const PIN_CAUSES: usize = 9;
+pub const PIN_CAUSES: usize = 10;
 
 /// One worker's share.
 #[derive(Debug, Default)]

@@ -118,3 +118,18 @@ async fn a_session_outlives_the_server_that_it_keeps_for_the_schema_alone() {
     assert_ne!(pid(&one).await, server);
     readers.batch_execute("ROLLBACK").await.unwrap();
 }
+
+#[tokio::test]
+async fn who_lingers_makes_way_for_who_waits() {
+    let database = fresh_database();
+    let proxy = proxy(1, |config| config);
+    let (one, other) = (connect(proxy.port(), &database).await, connect(proxy.port(), &database).await);
+    let readers = stop_readers(&database).await;
+    one.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+
+    // The catalog cannot be read before this is answered.
+    assert_eq!(ask(&other, "SELECT 1").await.unwrap(), "1");
+
+    assert_eq!(proxy.console().ask("SHOW PINS").unwrap(), "");
+    readers.batch_execute("ROLLBACK").await.unwrap();
+}

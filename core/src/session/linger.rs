@@ -6,6 +6,8 @@
 //! has been read, what was done is judged again: what keeps a server ([`pin`](super::pin)) keeps it then, and the rest
 //! is found out as after any transaction ([`settle`](super::settle)).
 //!
+//! When somebody waits for its server for long, it makes way; what it has done is taken for anything then.
+//!
 //! Nothing is lost for a session that loses its server while it lingers: it might have had another anyway.
 
 use std::{
@@ -15,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{Session, error::SessionError, traces::Causes};
 use crate::{
@@ -23,11 +25,19 @@ use crate::{
     config::PoolMode,
     facts::{Reading, Role},
     id::NodeId,
+    pool::Pool,
     sql::{Catalog, Effect, Shape, ShapeId, StatementFacts},
 };
 
 /// Longest stay behind one change: as long as two readings that fail take, and a third one.
 const LINGER_MAX: Duration = Duration::from_secs(12);
+
+/// A session that changes the schema again and again makes way after this, if somebody waits for a server. As long as
+/// the catalog takes to be read at most once.
+const ALONE_MIN: Duration = Duration::from_secs(1);
+
+/// How often it looks then whether somebody waits.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Most shapes that are judged again. Behind more of them, everything that a server can be asked for is.
 const DEEDS_MAX: usize = 256;
@@ -35,16 +45,27 @@ const DEEDS_MAX: usize = 256;
 /// What a session does at the server at which it has changed the schema.
 #[derive(Default)]
 pub(super) struct Linger {
-    /// Over when the catalog has been read; none while the change is not committed.
-    end: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    /// None while the change is not committed.
+    end: Option<Pin<Box<dyn Future<Output = End>>>>,
+    /// The end of the transaction that it began with.
+    since: Option<Instant>,
     deeds: Deeds,
+}
+
+/// Why a session lingers no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The catalog has been read.
+    Known,
+    /// It has not, and the session can wait no longer.
+    Unknown,
 }
 
 /// What has been done since a change of the schema, to be judged again.
 #[derive(Debug, Default)]
 struct Deeds {
     shapes: Vec<(ShapeId, Arc<StatementFacts>)>,
-    /// There were too many.
+    /// There were too many, or nobody knows what they were.
     overflow: bool,
     /// A sequence may have been moved.
     moved_sequence: bool,
@@ -93,10 +114,11 @@ impl Session {
     pub(super) fn begin_linger(&mut self) {
         let unflushed = self.may_be_unflushed();
         let reading = self.cluster.catalogs.refresh(&self.set.dbname, unflushed);
-        let has_server = self.lease.is_some() && self.lease_role != Role::Standby;
-        match (reading, &mut self.linger) {
-            (Some(reading), Some(linger)) if has_server => {
-                linger.end = Some(Box::pin(end(reading)));
+        let lease = self.lease.as_ref().filter(|_| self.lease_role != Role::Standby);
+        match (reading, &mut self.linger, lease) {
+            (Some(reading), Some(linger), Some(lease)) => {
+                let since = *linger.since.get_or_insert_with(Instant::now);
+                linger.end = Some(Box::pin(end(reading, since, Arc::clone(lease.pool()))));
                 self.set_pins(self.pins().and(Causes::SCHEMA));
             }
             _ => self.drop_linger(),
@@ -126,8 +148,8 @@ impl Session {
         self.pins() == Causes::SCHEMA && !self.is_in_transaction()
     }
 
-    /// Ready when the session need not linger any longer.
-    pub(super) fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready when the session lingers no longer.
+    pub(super) fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let is_idle = self.exchange.is_between_requests() && !self.is_in_transaction();
         match self.linger.as_mut().and_then(|linger| linger.end.as_mut()) {
             Some(end) if is_idle => end.as_mut().poll(cx),
@@ -136,8 +158,9 @@ impl Session {
     }
 
     /// Finds out what the session has left at its server meanwhile, and gives it back if that is nothing.
-    pub(super) async fn end_linger(&mut self) -> Result<(), SessionError> {
-        let Some(linger) = self.linger.take() else { return Ok(()) };
+    pub(super) async fn end_linger(&mut self, end: End) -> Result<(), SessionError> {
+        let Some(mut linger) = self.linger.take() else { return Ok(()) };
+        linger.deeds.overflow |= end == End::Unknown;
         if self.lease.is_some() {
             self.judge_again(&linger.deeds);
             self.settle().await?;
@@ -172,9 +195,18 @@ impl Session {
     }
 }
 
-async fn end(reading: Reading) {
-    // If the catalog cannot be read, there is nothing to wait for.
-    let _ = timeout(LINGER_MAX, reading.done()).await;
+async fn end(reading: Reading, since: Instant, pool: Arc<Pool>) -> End {
+    let somebody_waits = async {
+        sleep_until(since + ALONE_MIN).await;
+        while pool.counts().waiting == 0 {
+            sleep(LOOK_EVERY).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        read = timeout(LINGER_MAX, reading.done()) => if read.is_ok() { End::Known } else { End::Unknown },
+        () = somebody_waits => End::Unknown,
+    }
 }
 
 #[cfg(test)]

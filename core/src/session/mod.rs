@@ -53,7 +53,7 @@ use self::{
     error::SessionError,
     info::{ClientInfo, ClientState, Order},
     keys::{Doubt, KeyWrites},
-    linger::Linger,
+    linger::{End, Linger},
     mark::Mark,
     prepared::PreparedStatements,
     recover::Reset,
@@ -332,7 +332,7 @@ impl Session {
             Client(io::Result<usize>),
             Server,
             Heard,
-            Lingered,
+            Lingered(End),
             Order(Order),
         }
         let event = poll_fn(|cx| {
@@ -344,8 +344,10 @@ impl Session {
             {
                 return Poll::Ready(Event::Server);
             }
-            if self.linger.is_some() && self.poll_linger(cx).is_ready() {
-                return Poll::Ready(Event::Lingered);
+            if self.linger.is_some()
+                && let Poll::Ready(end) = self.poll_linger(cx)
+            {
+                return Poll::Ready(Event::Lingered(end));
             }
             // An idle client costs no buffer.
             let silent = self.input.is_empty() && self.client.poll_read_ready(cx).is_pending();
@@ -376,8 +378,8 @@ impl Session {
                 Box::pin(self.deliver()).await?;
                 Ok(None)
             }
-            Event::Lingered => {
-                Box::pin(self.end_linger()).await?;
+            Event::Lingered(end) => {
+                Box::pin(self.end_linger(end)).await?;
                 Ok(None)
             }
         }

@@ -102,6 +102,20 @@ impl Session {
         }
     }
 
+    /// Nothing is left of them: DISCARD ALL.
+    pub(super) fn forget_deeds(&mut self) {
+        if let Some(linger) = &mut self.linger {
+            linger.deeds = Deeds::default();
+        }
+    }
+
+    /// What sequences gave is forgotten: DISCARD SEQUENCES.
+    pub(super) fn forget_moved_sequences(&mut self) {
+        if let Some(linger) = &mut self.linger {
+            linger.deeds.moved_sequence = false;
+        }
+    }
+
     /// A sequence may have been moved.
     pub(super) fn note_moved_sequence(&mut self) {
         if let Some(linger) = &mut self.linger {

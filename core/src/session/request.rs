@@ -460,6 +460,7 @@ impl Session {
                 self.prepared.clear();
                 self.executes = None;
                 self.set_pins(self.pins.without(Causes::SEQUENCE));
+                self.forget_deeds();
             }
         }
         if !self.prepared.is_empty() || self.info.statements() > 0 {

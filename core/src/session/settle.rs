@@ -111,6 +111,9 @@ impl Session {
         }
         let mut asked = traces.suspects.common(Causes::VISIBLE).and(Causes::SETTINGS);
         // The next of a sequence is nobody's business unless somebody asks for the last.
+        if traces.forgets_sequences {
+            self.forget_moved_sequences();
+        }
         if traces.forgets_sequences || !self.set.shared.recalls_sequences() {
             causes = causes.without(Causes::SEQUENCE);
             asked = asked.and(Causes::SEQUENCE);

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::voice::{LOOK_EVERY, Turn, VoiceError};
 use crate::{
@@ -26,6 +26,12 @@ use crate::{
 /// A receiver that is gone may come back once before its standby has read the new setting. So it has to be gone
 /// twice, this far apart.
 const GONE_FOR: Duration = Duration::from_millis(10);
+
+/// A checkpoint that takes no longer leaves little to the next one.
+const SHORT_CHECKPOINT: Duration = Duration::from_millis(100);
+
+/// Most checkpoints in a row, on a disk on which none is short.
+const CHECKPOINTS_MAX: u32 = 4;
 
 /// Where a standby is in the log: position, timeline. Its control file tells of a new timeline only at its next
 /// restartpoint; the log that it has received is named after the timeline at once.
@@ -189,9 +195,16 @@ pub(super) async fn end_of_log(turn: &mut Turn<'_>) -> Result<Finding, VoiceErro
     position(&turn.ask("SELECT pg_current_wal_insert_lsn()").await?)
 }
 
-/// A checkpoint; on a standby a restartpoint.
+/// A checkpoint; on a standby a restartpoint. Again as long as that takes a while: what was written meanwhile would have
+/// to be by the next one, that clients may wait for.
 pub(super) async fn checkpoint(turn: &mut Turn<'_>) -> Result<Finding, VoiceError> {
-    turn.ask("CHECKPOINT").await?;
+    for _ in 0..CHECKPOINTS_MAX {
+        let begun = Instant::now();
+        turn.ask("CHECKPOINT").await?;
+        if begun.elapsed() < SHORT_CHECKPOINT {
+            break;
+        }
+    }
     Ok(Finding::Nothing)
 }
 

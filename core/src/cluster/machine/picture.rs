@@ -1,9 +1,11 @@
 //! What others see: policies a [`View`], everybody else a [`Standing`].
 
+use std::time::Duration;
+
 use super::super::{
     condition::HEARD_FRESH,
     operation::{Kind, Step},
-    sight::SyncNames,
+    sight::{Door, SeenNode, SyncNames},
     standing::{Hold, HoldCause, Standing},
     state::State,
     sync_set::Electorate,
@@ -30,6 +32,12 @@ impl Machine {
             let sync = node.viewed.sync.filter(|role| *role == SyncRole::None || self.is_fit(&node.viewed.name));
             ViewedNode { health, sync, ..node.viewed.clone() }
         });
+        // A standby that answers nobody here has told its primary nothing either since then.
+        let unheard = |node: &SeenNode| {
+            let senders = primary.filter(|_| node.door == Door::TimedOut).map(|primary| primary.senders.as_slice());
+            let sender = senders.unwrap_or_default().iter().find(|sender| *sender.name == *node.viewed.name);
+            sender.and_then(|sender| sender.replied).map_or(Duration::ZERO, |replied| (replied + age).min(credible))
+        };
         let reports = seen.sight.nodes.iter().map(|node| NodeReport {
             node: node.viewed.id,
             reachability: node.door.reachability(),
@@ -42,7 +50,7 @@ impl Machine {
                 let from_it = primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id));
                 receiver.streaming && hears && from_it
             }),
-            lasting: node.door_lasting(age, credible),
+            lasting: node.door_lasting(age, credible).max(unheard(node)),
             checks: node.checks,
         });
         Some(View {

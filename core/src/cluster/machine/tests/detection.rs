@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::super::{
-        action::Order,
+        action::{Event, Order},
         settings::{FailoverMode, SyncMode},
         sight::{Door, Held},
         standing::HoldCause,
@@ -94,6 +94,26 @@ fn policies_hear_of_a_silence_from_its_first_question_on() {
     let view = lab.machine.view().unwrap();
 
     assert_eq!(view.reports[0].nodes[0].lasting, SECOND);
+}
+
+#[test]
+fn policies_hear_of_a_standbys_silence_from_what_it_told_the_primary_last() {
+    let mut lab = lab(SyncMode::On);
+    lab.pass(10_000);
+    lab.look();
+    let replied = |lab: &mut Lab, ago: Duration| {
+        let mut sight = lab.sight.clone();
+        sight.nodes[0].senders.iter_mut().for_each(|sender| sender.replied = Some(ago));
+        lab.take(Event::Sight(sight));
+        lab.machine.view().unwrap().reports[0].nodes[2].lasting
+    };
+    assert_eq!(replied(&mut lab, 5 * SECOND), lab.sight.nodes[2].door_for, "one that answers is not silent");
+
+    let n3 = lab.node("n3");
+    (n3.door, n3.door_for, n3.held) = (Door::TimedOut, SECOND, Held::Silent(4 * SECOND));
+
+    assert_eq!(replied(&mut lab, 5 * SECOND), 5 * SECOND);
+    assert_eq!(replied(&mut lab, SECOND), 4 * SECOND);
 }
 
 #[test]

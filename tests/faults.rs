@@ -37,7 +37,7 @@ const READERS: usize = 16;
 
 /// Errors that a writer may see when a primary is lost: its server dies, and the one that it gets next, a moment later,
 /// before anybody knows.
-const ERRORS_PER_LOSS: usize = 2;
+const ERRORS_PER_LOSS: usize = 1;
 
 /// Acknowledged writes that show that the cluster is at work.
 const AT_WORK: usize = 100;

@@ -35,8 +35,7 @@ use crate::rejoin::lab::{bin_dir, owner};
 const WRITERS: usize = 16;
 const READERS: usize = 16;
 
-/// Errors that a writer may see when a primary is lost: its server dies, and the one that it gets next, a moment later,
-/// before anybody knows.
+/// Errors that a writer may see when a primary is lost: that of its open transaction.
 const ERRORS_PER_LOSS: usize = 1;
 
 /// Acknowledged writes that show that the cluster is at work.
@@ -208,7 +207,7 @@ impl Scene {
         timeline(self.primary()) - 1
     }
 
-    /// The primary was lost once: one promotion, one error or two for each writer, and none for readers.
+    /// The primary was lost once: one promotion, at most one error for each writer, and none for readers.
     #[track_caller]
     fn was_replaced_once(&self, history: &History) {
         let story = self.story();

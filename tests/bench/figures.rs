@@ -13,6 +13,8 @@ pub const LATENCY_MS: Quantity = "latency_average_ms";
 pub const P99_MS: Quantity = "latency_p99_ms";
 /// The program's own CPU time, its whole process tree, per transaction.
 pub const CPU_US: Quantity = "cpu_us_per_transaction";
+/// Connections a second of a storm.
+pub const LOGINS: Quantity = "logins_per_second";
 /// Rate of a copy.
 pub const RATE: Quantity = "megabytes_per_second";
 /// The program's own CPU time per gigabyte.

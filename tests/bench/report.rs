@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::Case,
     figures::{
-        CLIENT_BYTES, CPU_PER_GB, CPU_US, CROWD_MB, EMPTY_MB, Figures, LATENCY_MS, Measured, P99_MS, Quantity, RATE,
+        CLIENT_BYTES, CPU_PER_GB, CPU_US, CROWD_MB, EMPTY_MB, Figures, LATENCY_MS, LOGINS, Measured, P99_MS, Quantity, RATE,
         THOUSAND_MB, TPS,
     },
 };
@@ -36,7 +36,7 @@ impl Sheet {
     }
 }
 
-const SHEETS: [Sheet; 13] = [
+const SHEETS: [Sheet; 14] = [
     sheet("The proxy's own CPU, µs per transaction (× PgBouncer's)", CPU_US, 1, is_reads).compared(),
     sheet("Transactions per second", TPS, 0, is_reads),
     sheet("Average latency, ms", LATENCY_MS, 3, is_reads),
@@ -45,6 +45,7 @@ const SHEETS: [Sheet; 13] = [
     sheet("A connection for each transaction: the proxy's own CPU, µs (× PgBouncer's)", CPU_US, 0, is_connect)
         .compared(),
     sheet("8 clients beside a connect storm: 99th percentile, ms (× PgBouncer's)", P99_MS, 2, is_storm).compared(),
+    sheet("That storm: connections per second (× PgBouncer's)", LOGINS, 0, is_storm).compared(),
     sheet("COPY of 200 MB: MB/s (× PgBouncer's)", RATE, 0, Case::copies).compared(),
     sheet("COPY of 200 MB: the proxy's own CPU, s per GB", CPU_PER_GB, 2, Case::copies),
     sheet("Memory (PSS) without clients, MB", EMPTY_MB, 1, is_idle),

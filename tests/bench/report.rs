@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     cases::Case,
     figures::{
-        CLIENT_BYTES, CPU_PER_GB, CPU_US, CROWD_MB, EMPTY_MB, Figures, LATENCY_MS, LOGINS, Measured, P99_MS, Quantity, RATE,
-        THOUSAND_MB, TPS,
+        CLIENT_BYTES, CPU_PER_GB, CPU_US, CROWD_MB, EMPTY_MB, Figures, LATENCY_MS, LOGINS, Measured, P99_MS, Quantity,
+        RATE, THOUSAND_MB, TPS,
     },
 };
 

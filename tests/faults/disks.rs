@@ -192,6 +192,7 @@ fn a_primary_without_room_for_rows_stays_primary() {
     });
     thread::sleep(LONG);
     assert_eq!(scene.state(), "Steady", "{}", scene.story());
+    scene.until("reported", || scene.told("its disk is full (53100)").is_some());
     disk.free();
     let outage = scene.resumed(&load, full);
     let history = scene.settle(load);

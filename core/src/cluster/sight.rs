@@ -48,8 +48,8 @@ pub struct SeenNode {
     pub senders: Vec<Sender>,
     /// On a primary: `synchronous_standby_names`.
     pub sync_names: SyncNames,
-    /// On a primary: for how long the longest commit has waited on `SyncRep`.
-    pub commits_wait: Option<Duration>,
+    /// How long ago a client was told that its disk is full (53100).
+    pub disk_full: Option<Duration>,
 }
 
 /// Whether a node takes a new session, up to its answer to the first message.

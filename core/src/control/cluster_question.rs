@@ -27,8 +27,6 @@ SELECT CASE WHEN s.standby THEN pg_is_wal_replay_paused() END,
                           E'\\n')
         FROM pg_stat_replication),
        current_setting('synchronous_standby_names'),
-       (SELECT (extract(epoch FROM max(clock_timestamp() - query_start)) * 1000)::int8
-        FROM pg_stat_activity WHERE wait_event = 'SyncRep'),
        (SELECT string_agg(slot_name, E'\\n') FROM pg_replication_slots WHERE slot_type = 'physical'),
        CASE WHEN s.standby AND NOT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE received_tli IS NOT NULL)
             THEN (SELECT max(('x' || substr(name, 1, 8))::bit(32)::int4) FROM pg_ls_waldir()
@@ -51,8 +49,6 @@ pub struct ClusterSample {
     pub senders: Vec<SenderSample>,
     /// `synchronous_standby_names`.
     pub synchronous_standby_names: String,
-    /// For how long the longest commit has waited for the synchronous set.
-    pub commits_wait: Option<Duration>,
     /// Names of its physical replication slots.
     pub slots: Vec<String>,
     /// On a standby that receives nothing: the timeline of its newest log file.
@@ -101,9 +97,8 @@ impl ClusterSample {
             receiver: row.text(2).and_then(receiver),
             senders: row.text(3).unwrap_or_default().lines().filter_map(sender).collect(),
             synchronous_standby_names: row.text(4)?.to_owned(),
-            commits_wait: row.parse(5).and_then(age),
-            slots: row.text(6).unwrap_or_default().lines().map(str::to_owned).collect(),
-            log_timeline: row.parse(7),
+            slots: row.text(5).unwrap_or_default().lines().map(str::to_owned).collect(),
+            log_timeline: row.parse(6),
         })
     }
 }
@@ -146,7 +141,7 @@ mod tests {
     #[test]
     fn a_primary_tells_who_receives_from_it() {
         let senders = "n1\tstreaming\t1\tquorum\t0/3000060\t12\nn2\tcatchup\t0\tasync\t-\t-1";
-        let sample = read(&["NULL", "NULL", "NULL", senders, "ANY 1 (\"n1\")", "250", "n1\nn2", "NULL"]).unwrap();
+        let sample = read(&["NULL", "NULL", "NULL", senders, "ANY 1 (\"n1\")", "n1\nn2", "NULL"]).unwrap();
         assert_eq!(sample.senders.len(), 2);
         let one = SenderSample {
             name: "n1".into(),
@@ -158,18 +153,16 @@ mod tests {
         };
         assert_eq!(sample.senders[0], one);
         assert_eq!((sample.senders[1].flushed, sample.senders[1].replied), (None, None));
-        assert_eq!(sample.commits_wait, Some(Duration::from_millis(250)));
         assert_eq!(sample.slots, ["n1", "n2"]);
     }
 
     #[test]
     fn a_standby_tells_from_whom_it_receives() {
-        let sample =
-            read(&["f", "f", "streaming\t2\t127.0.0.1\t5432\t40", "NULL", "", "NULL", "NULL", "NULL"]).unwrap();
+        let sample = read(&["f", "f", "streaming\t2\t127.0.0.1\t5432\t40", "NULL", "", "NULL", "NULL"]).unwrap();
         let receiver = sample.receiver.unwrap();
         assert_eq!((receiver.timeline, receiver.port), (Some(2), 5432));
         assert_eq!(receiver.heard, Some(Duration::from_millis(40)));
-        let idle = read(&["t", "t", "NULL", "NULL", "", "NULL", "NULL", "3"]).unwrap();
+        let idle = read(&["t", "t", "NULL", "NULL", "", "NULL", "3"]).unwrap();
         assert_eq!(idle.log_timeline, Some(3), "by its files, as it has no receiver");
         assert!(idle.replay_paused && idle.detached && idle.receiver.is_none());
     }
@@ -178,7 +171,7 @@ mod tests {
     fn nonsense_is_no_answer() {
         assert_eq!(read(&["t", "t"]), None);
         assert_eq!(ClusterSample::read(&[]), None);
-        let garbled = read(&["f", "f", "streaming\tx", "n1\tstreaming", "", "x", "NULL", "x"]).unwrap();
+        let garbled = read(&["f", "f", "streaming\tx", "n1\tstreaming", "", "NULL", "x"]).unwrap();
         assert!(garbled.receiver.is_none() && garbled.senders.is_empty());
     }
 }

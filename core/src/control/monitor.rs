@@ -263,13 +263,18 @@ impl<D: Dial> Board<D> {
     }
 
     /// Looks at once where a session met trouble.
-    fn suspect(&self, report: Report) {
+    fn suspect(&mut self, report: Report) {
         let watch = |node: NodeId| self.watches.get(node.index()).into_iter();
         match report {
             Report::ConnectFailed(node) => watch(node).for_each(Watch::doubt),
             Report::ConnectionLost(node) => watch(node).for_each(Watch::poke),
             // If it is no primary, another node may be.
             Report::ReadOnly(_) => self.watches.iter().for_each(Watch::poke),
+            Report::DiskFull(node) => {
+                if let Some(watch) = self.watches.get_mut(node.index()) {
+                    watch.seen.note_disk_full(Instant::now());
+                }
+            }
         }
     }
 

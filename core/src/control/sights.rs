@@ -31,6 +31,8 @@ pub(super) struct Seen {
     /// The newest that was asked besides.
     sample: Option<Box<ClusterSample>>,
     system: Option<u64>,
+    /// When a client was last told that its disk is full.
+    disk_full: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,13 @@ impl Seen {
             held: HeldNow::Absent,
             sample: None,
             system: None,
+            disk_full: None,
         }
+    }
+
+    /// A client was told that its disk is full.
+    pub(super) fn note_disk_full(&mut self, now: Instant) {
+        self.disk_full = Some(now);
     }
 
     /// Takes in what was found out about it.
@@ -140,7 +148,7 @@ fn seen_node(facts: &Facts, node: &NodeFacts, place: &Place, sync: Option<SyncRo
         receiver,
         senders: sample.map(|sample| senders(sample, ago)).unwrap_or_default(),
         sync_names: sample.map_or(SyncNames::Unknown, |sample| sync_names(facts, &sample.synchronous_standby_names)),
-        commits_wait: sample.and_then(|sample| sample.commits_wait),
+        disk_full: place.seen.disk_full.map(|at| now.saturating_duration_since(at)),
     }
 }
 

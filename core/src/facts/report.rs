@@ -13,6 +13,8 @@ pub enum Report {
     ConnectionLost(NodeId),
     /// The node refused a write that was meant for a primary (25006).
     ReadOnly(NodeId),
+    /// The node told a client that its disk is full (53100).
+    DiskFull(NodeId),
 }
 
 /// The way up. Reports beyond the bound are dropped: they are hints.

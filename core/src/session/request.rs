@@ -394,6 +394,9 @@ impl Session {
             // A function or a trigger has set it.
             self.traces.get_or_insert_default().all_settings = true;
         }
+        if self.exchange.disk_full {
+            self.cluster.reports.send(Report::DiskFull(self.lease_node));
+        }
         let shard = self.set.stats.shard(self.worker.id);
         if self.exchange.unacknowledged {
             shard.unacknowledged.add(1);

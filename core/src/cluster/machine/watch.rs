@@ -8,7 +8,7 @@ use super::super::{
     name::Name,
     operation::{Kind, Step},
     quarantine,
-    sight::Sight,
+    sight::{SeenNode, Sight},
     state::{Cause, State},
     sync_set::Electorate,
     verdict::Verdict,
@@ -26,6 +26,9 @@ const FIRST_SIGHT_WAIT: Duration = Duration::from_secs(1);
 /// From an answer that was not yes to the next question.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A disk of which clients hear nothing for so long has room again.
+const DISK_FULL_FRESH: Duration = Duration::from_secs(60);
+
 /// Dropping slots is one statement.
 const SHED_MAX: Duration = Duration::from_secs(2);
 
@@ -42,6 +45,8 @@ pub(super) struct Watch {
     refused: Option<String>,
     /// Nodes that were primary and follow again: they keep log for others still.
     retired: Vec<Name>,
+    /// Nodes with a full disk, as clients were told of late.
+    full: Vec<Name>,
 }
 
 impl Machine {
@@ -56,6 +61,23 @@ impl Machine {
         }
         self.examine();
         self.weigh_standbys();
+        self.tell_of_full_disks();
+    }
+
+    /// A full disk alone is no reason to fail over: another node's may be as full. Whoever can make room is told.
+    fn tell_of_full_disks(&mut self) {
+        let Some(seen) = &self.sight else { return };
+        let is_full = |node: &&SeenNode| node.disk_full.is_some_and(|ago| ago < DISK_FULL_FRESH);
+        let full: Vec<Name> =
+            seen.sight.nodes.iter().filter(is_full).map(|node| Name::from(&node.viewed.name)).collect();
+        let before = std::mem::replace(&mut self.watch.full, full.clone());
+        for node in full.iter().filter(|node| !before.contains(node)) {
+            let told = "clients are told that its disk is full (53100)";
+            self.tell(Urgency::Alert, "disk-full", Some(node.clone()), told.to_owned());
+        }
+        for node in before.into_iter().filter(|node| !full.contains(node)) {
+            self.tell(Urgency::Info, "disk-full", Some(node), "no client has been told so for a minute".to_owned());
+        }
     }
 
     /// Who is in quarantine, and who may leave it.

@@ -145,7 +145,7 @@ impl Steward {
                 receiver: None,
                 senders: Vec::new(),
                 sync_names: SyncNames::Unknown,
-                commits_wait: None,
+                disk_full: None,
             })
             .collect();
         self.held_since = vec![world.now; world.nodes.len()];

@@ -227,6 +227,8 @@ pub struct Exchange {
     pub kept_ready: bool,
     /// An ErrorResponse has come.
     pub failed: bool,
+    /// One that says that the server's disk is full.
+    pub disk_full: bool,
     /// A statement whose result has changed may be prepared anew without the client's knowing.
     pub absorbs_stale_plans: bool,
     /// The server had to be given a statement that the client prepared before.
@@ -299,6 +301,7 @@ impl Default for Exchange {
             keeps_ready: false,
             kept_ready: false,
             failed: false,
+            disk_full: false,
             absorbs_stale_plans: false,
             prepared_anew: false,
             prefixes: 0,
@@ -326,6 +329,7 @@ impl Exchange {
         self.discarded = Discarded::Nothing;
         self.settings_changed = false;
         self.failed = false;
+        self.disk_full = false;
         self.prepared_anew = false;
         self.received = 0;
         self.counts = Counts::default();

@@ -119,6 +119,7 @@ impl Exchange {
             }
             b'E' => {
                 self.failed = true;
+                self.disk_full |= error_field(body, b'C') == Some(SqlState::DISK_FULL.as_str().as_bytes());
                 if self.answers.iter().any(|answer| matches!(answer, Answer::EndOfBatch)) {
                     // The Query that should have ended the batch is ignored.
                     self.flow = Flow::Batch;

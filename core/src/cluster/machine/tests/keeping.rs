@@ -61,6 +61,24 @@ fn a_promotion_by_others_is_a_split_unless_the_old_primary_is_one_no_more() {
 }
 
 #[test]
+fn a_full_disk_is_told_of_once_and_nobody_is_replaced_for_it() {
+    let mut lab = lab(SyncMode::On);
+    for ago in [0, 1, 0, 59] {
+        lab.node("n1").disk_full = Some(Duration::from_secs(ago));
+        lab.look();
+    }
+    let told = |lab: &Lab| lab.told.iter().filter(|told| told.contains("disk-full")).count();
+    assert_eq!(told(&lab), 1, "{:?}", lab.told);
+
+    lab.node("n1").disk_full = Some(Duration::from_secs(60));
+    lab.pass(5_000);
+
+    assert_eq!(told(&lab), 2, "it is over: {:?}", lab.told);
+    assert_eq!(lab.state(), State::Steady);
+    assert!(lab.done.is_empty(), "{:?}", lab.done);
+}
+
+#[test]
 fn an_old_primary_that_returns_gets_no_work() {
     let mut lab = lab(SyncMode::On);
     lab.kill("n1");

@@ -83,7 +83,7 @@ fn node(place: u16) -> SeenNode {
         receiver: upstream.map(|_| streaming(0, 1)),
         senders: Vec::new(),
         sync_names: if primary { SyncNames::Nobody } else { SyncNames::Unknown },
-        commits_wait: None,
+        disk_full: None,
     }
 }
 

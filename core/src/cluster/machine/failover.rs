@@ -24,6 +24,7 @@ use super::{
     promote::Ascent,
     tasks::Progress,
 };
+use crate::id::Lsn;
 
 /// Detaching takes some ten milliseconds, or the standby has trouble of its own.
 const DETACH_MAX: Duration = Duration::from_secs(2);
@@ -56,6 +57,8 @@ pub(super) struct Run {
     /// Nobody is brought forward any more: it failed.
     no_forwarding: bool,
     safe: Option<Safe>,
+    /// How far the policy wants the candidate to have replayed before its promotion, and until when it waits for that.
+    pub(super) replay_first: Option<(Lsn, Duration)>,
     pub(super) ascent: Option<Ascent>,
 }
 
@@ -262,6 +265,7 @@ impl Machine {
                         return self.get_stuck(&format!("{bytes} bytes would be lost, more than the policy allows"));
                     }
                 }
+                self.run.replay_first = promotion.wait_for.map(|at| (at, self.now + promotion.catch_up));
                 let ranked = promotion.candidates.iter().filter_map(|ranked| self.name_of(ranked.node)).collect();
                 self.choose(&operation, &safe, ranked)
             }

@@ -52,6 +52,9 @@ impl Machine {
             return self.replace_candidate(&operation, Some(&candidate));
         }
         if operation.step == Step::PresetSync {
+            if self.is_replaying_first(&candidate) {
+                return false;
+            }
             let preset = Effect::PresetSync { set: operation.preset.clone() };
             if self.settings.sync != SyncMode::Off && !self.has_been_promoted(&candidate) {
                 match self.want(operation.id, &candidate, preset, STATEMENT_MAX) {
@@ -89,6 +92,17 @@ impl Machine {
                 self.stands_still(&operation, &candidate) && self.replace_candidate(&operation, Some(&candidate))
             }
         }
+    }
+
+    /// The policy wants it to have replayed more, and has patience left.
+    fn is_replaying_first(&mut self, candidate: &Name) -> bool {
+        let Some((at, until)) = self.run.replay_first else { return false };
+        let replayed = self.seen(candidate).and_then(|node| node.viewed.replayed);
+        let waits = replayed.is_none_or(|replayed| replayed < at) && self.now < until;
+        if waits {
+            self.wake_by(until);
+        }
+        waits
     }
 
     fn ascent_of(&self, candidate: &Name) -> Ascent {

@@ -1,5 +1,7 @@
 //! From the loss of a primary to clients at another.
 
+use std::time::Duration;
+
 use super::{
     super::super::{
         action::{Event, Order},
@@ -30,6 +32,25 @@ fn a_killed_primary_is_replaced_without_waiting_for_anything() {
     assert_eq!(lab.done, expected);
     assert_eq!(lab.machine.standing().hold, None);
     assert!(lab.told.contains(&"action promote node=n2 op=1 epoch=2 done".to_owned()));
+}
+
+#[test]
+fn a_candidate_replays_first_what_the_policy_wants_as_long_as_it_waits() {
+    for (replays, after_ms) in [(true, 1_000), (false, 2_000)] {
+        let mut lab = lab(SyncMode::On);
+        lab.wait_for = Some((Lsn(100), Duration::from_secs(2)));
+        lab.node("n2").viewed.replayed = Some(Lsn(90));
+        lab.kill("n1");
+        lab.pass(900);
+        assert!(!lab.did("promote n2"));
+
+        if replays {
+            lab.node("n2").viewed.replayed = Some(Lsn(100));
+        }
+        lab.pass(after_ms - 900);
+
+        assert!(lab.did("publish n2"), "{:?}", lab.done);
+    }
 }
 
 #[test]

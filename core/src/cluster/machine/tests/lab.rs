@@ -29,6 +29,8 @@ pub struct Lab {
     pub verdict: Verdict,
     /// The policy does not answer who it shall be.
     pub mute_elections: bool,
+    /// The policy wants its candidate to have replayed that much, and waits for so long.
+    pub wait_for: Option<(Lsn, Duration)>,
     /// The policy wants another set.
     pub wanted: Option<StandbySet>,
     pub disk: Option<Record>,
@@ -119,6 +121,7 @@ impl Lab {
             failing: Vec::new(),
             verdict: Verdict::FailOver("it is lost".into()),
             mute_elections: false,
+            wait_for: None,
             disk: None,
             done: Vec::new(),
             told: Vec::new(),
@@ -207,7 +210,9 @@ impl Lab {
                     Ask::Elect { target, .. } => {
                         let ranked = |node| Ranked { node, score: 0, why: String::new() };
                         let candidates = target.into_iter().chain([NodeId(1), NodeId(2)]).map(ranked).collect();
-                        let promotion = Promotion { candidates, max_loss_bytes: u64::MAX, ..Promotion::default() };
+                        let (wait_for, catch_up) = self.wait_for.unzip();
+                        let catch_up = catch_up.unwrap_or_default();
+                        let promotion = Promotion { candidates, wait_for, catch_up, max_loss_bytes: u64::MAX };
                         Event::Elected(id, Ok(Election::Promote(promotion)))
                     }
                     Ask::Follow(_) => Event::Planned(id, Err("no policy".into())),

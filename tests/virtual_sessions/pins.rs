@@ -132,6 +132,8 @@ async fn operators_may_limit_how_long_it_lasts() {
     let proxy = proxy(2, |config| config.set("pin_timeout", "\"200ms\""));
     let one = client(&proxy).await;
     one.batch_execute("CREATE TEMP TABLE t (a int)").await.unwrap();
+    // Its next statement waits until the session has been looked at.
+    ask(&one, "SELECT 1").await.unwrap();
     let gone = wait::until(PATIENCE, || proxy.console().ask("SHOW PINS").unwrap().is_empty().then_some(()));
     gone.expect("who keeps a server and does nothing is sent away");
     assert!(ask(&one, "SELECT 1").await.is_err());

@@ -32,12 +32,12 @@ use crate::{
 /// Longest stay behind one change: as long as two readings that fail take, and a third one.
 const LINGER_MAX: Duration = Duration::from_secs(12);
 
-/// A session that changes the schema again and again makes way after this, if somebody waits for a server. As long as
-/// the catalog takes to be read at most once.
-const ALONE_MIN: Duration = Duration::from_secs(1);
+/// A session that changes the schema makes way after this, if somebody waits for a server. Where schemas do not change
+/// all the time, the catalog has been read by then.
+const ALONE_MIN: Duration = Duration::from_millis(250);
 
 /// How often it looks then whether somebody waits.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Most shapes that are judged again. Behind more of them, everything that a server can be asked for is.
 const DEEDS_MAX: usize = 256;
@@ -124,10 +124,13 @@ impl Session {
     }
 
     /// A transaction that has changed the schema is over: the catalog is to be read, and until it is, the session
-    /// keeps its server.
-    pub(super) fn begin_linger(&mut self) {
+    /// keeps its server, unless things are only gone.
+    pub(super) fn tell_of_changed_catalog(&mut self) {
         let unflushed = self.may_be_unflushed();
         let reading = self.cluster.catalogs.refresh(&self.set.dbname, unflushed);
+        if !self.transaction.defined {
+            return;
+        }
         let lease = self.lease.as_ref().filter(|_| self.lease_role != Role::Standby);
         match (reading, &mut self.linger, lease) {
             (Some(reading), Some(linger), Some(lease)) => {

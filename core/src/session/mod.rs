@@ -109,6 +109,8 @@ struct OpenTransaction {
     /// It sets how it is committed, for itself only.
     sets_commit: bool,
     changed_catalog: bool,
+    /// … and what later statements may run unseen.
+    defined: bool,
     /// A sequence may have been moved.
     moves_sequence: bool,
     /// The request asks what a sequence answered before.

@@ -439,7 +439,7 @@ impl Session {
             }
         }
         if self.transaction.changed_catalog {
-            self.begin_linger();
+            self.tell_of_changed_catalog();
         }
         self.transaction = OpenTransaction::default();
         self.info.end_transaction();

@@ -212,7 +212,7 @@ impl Session {
     /// What a statement means for the rest of the transaction and of the session.
     pub(super) fn note_statement(&mut self, shape: &Shape, len: usize) {
         self.note_effects(shape);
-        if self.transaction.changed_catalog || self.linger.is_some() {
+        if self.transaction.defined || self.linger.is_some() {
             self.note_deed(shape);
         }
         if !shape.facts.effects.is_empty() || self.is_pinned() {
@@ -289,6 +289,7 @@ impl Session {
             _ => transaction.wrote |= !transaction.read_only && (!traits.read_only || traits.unknown_function),
         }
         transaction.changed_catalog |= traits.changes_catalog;
+        transaction.defined |= traits.defines;
         for effect in &shape.facts.effects {
             transaction.sets_commit |= effect.sets_locally(SYNCHRONOUS_COMMIT);
             transaction.ends |=

@@ -102,6 +102,8 @@ pub struct Traits {
     pub begins_read_only: bool,
     /// Makes, changes or drops what a [`Catalog`] knows: time to read it again.
     pub changes_catalog: bool,
+    /// Makes or changes what later statements may run unseen: functions, triggers, defaults. What only drops does not.
+    pub defines: bool,
 }
 
 /// A table as the statement names it.

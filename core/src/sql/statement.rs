@@ -171,7 +171,10 @@ impl<'a> Reader<'a> {
 
     /// Commands that define things: everything that is left.
     fn definition(&mut self, statement: &NodeEnum) -> Kind {
-        self.traits.changes_catalog |= definition::changes_catalog(statement);
+        if definition::changes_catalog(statement) {
+            self.traits.changes_catalog = true;
+            self.traits.defines |= !definition::only_drops(statement);
+        }
         for relation in definition::relations(statement) {
             self.relation(Some(&relation), true);
         }
@@ -305,7 +308,9 @@ impl<'a> Reader<'a> {
         match (runs, found.into) {
             (Runs::Never, _) | (_, None) => {}
             (Runs::Now, Some(Temporary::Yes)) => self.affect(Effect::CreateTemporary),
-            (Runs::Now, Some(Temporary::No)) => self.traits.changes_catalog = true,
+            (Runs::Now, Some(Temporary::No)) => {
+                (self.traits.changes_catalog, self.traits.defines) = (true, true);
+            }
         }
         if writes && runs == Runs::Now {
             self.traits.read_only = false;

@@ -34,6 +34,7 @@ pub fn traits(traits: Traits) -> String {
         ("primary-only-relation", traits.primary_only_relation),
         ("begins-read-only", traits.begins_read_only),
         ("changes-catalog", traits.changes_catalog),
+        ("defines", traits.defines),
     ];
     all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }

@@ -19,6 +19,7 @@ fn traits(text: &str) -> String {
         primary_only_relation,
         begins_read_only,
         changes_catalog,
+        defines,
     } = facts(text).traits;
     let named = [
         (!read_only, "write"),
@@ -32,6 +33,8 @@ fn traits(text: &str) -> String {
         (primary_only_relation, "primary"),
         (begins_read_only, "begins"),
         (changes_catalog, "changes"),
+        (changes_catalog && !defines, "drops"),
+        (defines && !changes_catalog, "nowhere"),
     ];
     named.into_iter().filter(|(holds, _)| *holds).map(|(_, name)| name).collect::<Vec<_>>().join(" ")
 }
@@ -309,19 +312,21 @@ fn commands_that_change_the_cluster_write() {
         &[
             "create table t (a int)",
             "create unlogged table t (a int)",
-            "drop table t",
             "alter table t set unlogged",
             "create view v as select 1",
             "create or replace function f() returns int language sql as 'select 1'",
-            "drop function f",
             "alter function f volatile",
             "create extension x",
             "alter table t rename to u",
-            "drop schema s cascade",
             "create schema s create table t (a int)",
             "create aggregate a(int) (sfunc = x, stype = int)",
             "create rule r as on insert to t do nothing",
         ],
+    );
+    assert_all(
+        Kind::Ddl,
+        "write changes drops",
+        &["drop table t", "drop function f", "drop schema s cascade", "drop trigger r on t", "drop owned by u"],
     );
     assert_all(Kind::Other, "write", &["commit prepared 'x'", "rollback prepared 'x'", "prepare transaction 'x'"]);
     assert_eq!(facts("commit prepared 'x'").effects, [Effect::CommitPrepared]);
@@ -343,7 +348,8 @@ fn of_several_statements_the_heaviest_is_the_kind() {
         "write multi",
         &["select 1; insert into t values (1)", "begin; insert into t values (1); commit; show a"],
     );
-    assert_all(Kind::Ddl, "write multi changes", &["insert into t values (1); drop table t; select 1"]);
+    assert_all(Kind::Ddl, "write multi changes drops", &["insert into t values (1); drop table t; select 1"]);
+    assert_all(Kind::Ddl, "write multi changes", &["drop table t; create table t (a int)"]);
     assert_all(Kind::Select, "session multi", &["select 1; set a = 1"]);
 }
 

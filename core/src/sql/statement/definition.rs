@@ -48,6 +48,17 @@ pub(super) fn changes_catalog(statement: &NodeEnum) -> bool {
     )
 }
 
+/// True when it makes nothing and changes nothing: it is only that something is gone.
+pub(super) fn only_drops(statement: &NodeEnum) -> bool {
+    matches!(
+        statement,
+        NodeEnum::DropStmt(_)
+            | NodeEnum::DropOwnedStmt(_)
+            | NodeEnum::DropUserMappingStmt(_)
+            | NodeEnum::DropTableSpaceStmt(_)
+    )
+}
+
 /// True when what it makes ends with the session.
 pub(super) fn is_temporary(statement: &NodeEnum) -> bool {
     let relation = match statement {

@@ -96,8 +96,11 @@ fn a_primary_that_nobody_hears_is_replaced_and_acknowledges_nothing_more() {
         let cut = Instant::now();
         relay.cut(way);
         let outage = scene.resumed(&load, cut);
-        let old = scene.cluster.primary();
-        let alone = old.psql("SET statement_timeout = '1s'; CREATE TABLE alone (x int)");
+        let client = scene.cluster.primary().client();
+        let alone = thread::spawn(move || client.ask("CREATE TABLE alone (x int)"));
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%alone%' \
+                       AND pid <> pg_backend_pid()";
+        scene.until("waiting for standbys", || scene.cluster.primary().psql(waiting).unwrap() == "1");
         relay.cut(Cut::Nothing);
         scene.until("found out", || scene.of_node("n0", "quarantine").contains("takes writes"));
         scene.order("REJOIN n0");
@@ -112,8 +115,7 @@ fn a_primary_that_nobody_hears_is_replaced_and_acknowledges_nothing_more() {
             ),
         );
         assert_eq!(scene.promotions(), 1, "{}", scene.story());
-        // Its own session is told of the wait that was given up.
-        drop(alone);
+        assert!(alone.join().unwrap().is_err(), "nobody acknowledged it");
         assert_eq!(scene.primary().psql("SELECT to_regclass('alone') IS NULL").unwrap(), "t");
         assert!(history.most_errors_of_a_writer() <= ERRORS_PER_LOSS, "{:?}", history.failed_writes());
         assert!(history.failed_reads().is_empty(), "{:?}", history.failed_reads());

@@ -104,6 +104,24 @@ async fn who_changed_nothing_keeps_no_server_for_it() {
 }
 
 #[tokio::test]
+async fn who_only_drops_things_keeps_no_server_for_it() {
+    let database = fresh_database();
+    let proxy = proxy(2, |config| config);
+    let one = connect(proxy.port(), &database).await;
+    one.batch_execute("CREATE TABLE t (a int)").await.unwrap();
+    wait_for_pins(&proxy, "the catalog is read", str::is_empty);
+    let readers = stop_readers(&database).await;
+
+    for sql in ["DROP TABLE t", "CREATE TEMP TABLE t (a int); DROP TABLE t"] {
+        one.batch_execute(sql).await.unwrap();
+        // Its next statement waits until the session has been looked at.
+        ask(&one, "SELECT 1").await.unwrap();
+        assert_eq!(proxy.console().ask("SHOW PINS").unwrap(), "", "{sql}");
+    }
+    readers.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_outlives_the_server_that_it_keeps_for_the_schema_alone() {
     let database = fresh_database();
     let proxy = proxy(2, |config| config);

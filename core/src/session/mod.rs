@@ -388,8 +388,17 @@ impl Session {
     }
 
     /// What the session has been told to do and can do between two requests.
+    #[inline]
     fn due_order(&self) -> Option<Order> {
         match self.info.ordered() {
+            Order::None => None,
+            order => self.weigh_order(order),
+        }
+    }
+
+    #[cold]
+    fn weigh_order(&self, order: Order) -> Option<Order> {
+        match order {
             Order::None => None,
             Order::Leave | Order::Switchover if self.is_in_transaction() => None,
             Order::Pin if self.is_in_transaction() => None,

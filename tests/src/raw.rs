@@ -83,7 +83,13 @@ impl Raw {
     pub fn next_within(&mut self, limit: Duration) -> Heard {
         if self.0.buffer().is_empty() {
             self.wait_at_most(limit);
-            let begun = self.0.fill_buf().map(|bytes| bytes.len());
+            // A read with a time limit is interrupted when a process that some other test started has ended.
+            let begun = loop {
+                match self.0.fill_buf() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    begun => break begun.map(<[u8]>::len),
+                }
+            };
             self.wait_at_most(PATIENCE);
             match begun {
                 Ok(1..) => {}

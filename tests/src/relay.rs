@@ -3,7 +3,7 @@
 //! Connections for replication can be told from others, so that either can be cut alone, and answers alone.
 
 use std::{
-    io::{ErrorKind, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -114,6 +114,11 @@ fn carry(client: &TcpStream, server: &TcpStream, way: &Arc<Way>) {
     }
 }
 
+/// The time limit has passed, or a signal has come before.
+fn is_only_late(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
 fn pass(mut from: &TcpStream, mut to: &TcpStream, direction: Direction, way: &Way, replicates: &AtomicBool) {
     let mut buffer = [0; 16_384];
     // The first messages are a request for encryption and the startup message, which tells.
@@ -123,7 +128,7 @@ fn pass(mut from: &TcpStream, mut to: &TcpStream, direction: Direction, way: &Wa
         let count = match from.read(&mut buffer) {
             Ok(0) => return,
             Ok(count) => count,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+            Err(error) if is_only_late(&error) => continue,
             Err(_) => return,
         };
         if direction == Direction::ToServer && first > 0 {

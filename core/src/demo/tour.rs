@@ -1,6 +1,9 @@
 //! The tour: does with the proxy what the README promises, says so step by step, and checks that it holds.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::{
     cluster::PgCluster,
@@ -16,6 +19,9 @@ const LOAD: &str = "-c 4 -T 12 -M prepared -b select-only@8 -b tpcb-like@2";
 
 /// Reads per step; enough that a node which gets its share surely shows.
 const READS: usize = 40;
+
+/// Longest wait for reads to reach every standby.
+const SPREAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Until the standbys have what was written.
 const REPLAY_PATIENCE: Duration = Duration::from_secs(30);
@@ -76,7 +82,7 @@ impl<'a> Tour<'a> {
     fn writes_go_to_the_primary(&mut self) -> Result<(), TourError> {
         self.say("Writes go to the primary");
         self.ask("CREATE TABLE tour (x int PRIMARY KEY, at timestamptz DEFAULT now())")?;
-        let port = self.ask("INSERT INTO tour (x) VALUES (1) RETURNING inet_server_port()")?;
+        let port = self.ask("INSERT INTO tour (x) VALUES (1) RETURNING current_setting('port')")?;
         let node = self.node_at(&port);
         self.check("the primary wrote", &format!("{node} wrote"), node == self.cluster.primary().name)
     }
@@ -84,13 +90,25 @@ impl<'a> Tour<'a> {
     fn reads_go_to_the_standbys(&mut self) -> Result<(), TourError> {
         self.say("Reads go to the standbys");
         self.wait_for_replay()?;
-        let answered = self.readers()?;
-        let standbys = self.cluster.standbys();
-        let holds = match standbys.len() {
-            0 => answered.contains_key(&self.cluster.primary().name),
-            _ => standbys.iter().all(|node| answered.contains_key(&node.name)) && answered.len() == standbys.len(),
+        // What a standby has replayed the proxy knows a moment later.
+        let begun = Instant::now();
+        let (answered, holds) = loop {
+            let answered = self.readers()?;
+            let holds = self.are_all_standbys(&answered);
+            if holds || begun.elapsed() > SPREAD_PATIENCE {
+                break (answered, holds);
+            }
         };
         self.check("each standby answered, and nobody else", &counted(&answered), holds)
+    }
+
+    /// Each standby answered and nobody else did; the primary where there is no standby.
+    fn are_all_standbys(&self, answered: &BTreeMap<String, usize>) -> bool {
+        let standbys = self.cluster.standbys();
+        match standbys.len() {
+            0 => answered.contains_key(&self.cluster.primary().name),
+            _ => standbys.iter().all(|node| answered.contains_key(&node.name)) && answered.len() == standbys.len(),
+        }
     }
 
     fn a_session_sees_its_own_writes(&mut self) -> Result<(), TourError> {
@@ -169,11 +187,11 @@ impl<'a> Tour<'a> {
 
     /// Which nodes answered how many of a session's reads.
     fn readers(&self) -> Result<BTreeMap<String, usize>, TourError> {
-        println!("      postgres=# SELECT inet_server_port()   -- {READS} times");
-        let ports = self.client.ask(&"SELECT inet_server_port() FROM tour WHERE x = 1;\n".repeat(READS))?;
+        println!("      postgres=# SELECT current_setting('port') FROM tour WHERE x = 1   -- in {READS} sessions");
         let mut answered = BTreeMap::new();
-        for port in ports.lines() {
-            *answered.entry(self.node_at(port)).or_default() += 1;
+        for _ in 0..READS {
+            let port = self.client.ask("SELECT current_setting('port') FROM tour WHERE x = 1")?;
+            *answered.entry(self.node_at(&port)).or_default() += 1;
         }
         Ok(answered)
     }

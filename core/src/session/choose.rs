@@ -161,8 +161,8 @@ impl Chooser<'_> {
     }
 
     fn least_busy<'a, 'f>(&self, fit: &'a [&'f NodeFacts]) -> Option<&'a &'f NodeFacts> {
-        // Start at a different one each time, so that equals take turns.
-        let (before, first) = fit.split_at(next_turn() as usize % fit.len());
+        // Start at a different one each time, so that equals take turns, however many choices a statement takes.
+        let (before, first) = fit.split_at(spread(next_turn(), fit.len() as u64) as usize);
         first.iter().chain(before).min_by_key(|node| {
             let busy = self.set.pool(node).map_or(u64::MAX / 100_000, |pool| u64::from(pool.busy()));
             (busy + 1) * 100_000 / share(node)
@@ -185,11 +185,15 @@ fn share(node: &NodeFacts) -> u64 {
     (u64::from(node.weight) * u64::from(node.ramp_percent)).max(1)
 }
 
+/// A number below `total`. A fixed odd factor turns consecutive tickets, and every second one, into an even spread.
+fn spread(ticket: u32, total: u64) -> u64 {
+    (u64::from(ticket.wrapping_mul(0x9e37_79b1)) * total) >> 32
+}
+
 /// Spreads tickets over nodes in proportion to their shares.
 fn by_weight<'a, 'f>(fit: &'a [&'f NodeFacts], ticket: u32) -> Option<&'a &'f NodeFacts> {
     let total: u64 = fit.iter().map(|node| share(node)).sum();
-    // A fixed odd factor turns consecutive tickets into an even spread.
-    let mut at = (u64::from(ticket.wrapping_mul(0x9e37_79b1)) * total) >> 32;
+    let mut at = spread(ticket, total);
     fit.iter().find(|node| {
         let mine = share(node);
         let hit = at < mine;

@@ -1,9 +1,8 @@
 //! The tour: does with the proxy what the README promises, says so step by step, and checks that it holds.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     cluster::PgCluster,

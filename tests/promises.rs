@@ -23,4 +23,5 @@ mod pgbench;
 mod pools;
 mod regression_suite;
 mod rejoin;
+mod tour;
 mod virtual_sessions;

@@ -1,15 +1,13 @@
 //! The process's own clock: moments in microseconds, cheap to keep and to compare.
 //!
-//! The system's clock itself, which tests cannot pause: every request reads it, and tokio's first asks
+//! The system's monotonic clock itself, which tests cannot pause: every request reads it, and tokio's first asks
 //! whether somebody has paused it. Time limits and waits are tokio's.
-#![expect(clippy::disallowed_types, reason = "the one place that reads the system's clock")]
 
-use std::{
-    sync::OnceLock,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-/// A moment since the process began. Takes eight bytes, and never is 0, so that 0 can mean never.
+use rustix::time::{ClockId, clock_gettime};
+
+/// A moment of this run of the system. Takes eight bytes, and never is 0, so that 0 can mean never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -17,13 +15,12 @@ impl Moment {
     /// This moment.
     #[inline]
     pub fn now() -> Self {
-        static START: OnceLock<Instant> = OnceLock::new();
-        let now = Instant::now();
-        let start = *START.get_or_init(|| now);
-        Self(micros(now.saturating_duration_since(start)).saturating_add(1))
+        let now = clock_gettime(ClockId::Monotonic);
+        let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+        Self((seconds * 1_000_000 + nanos / 1_000).max(1))
     }
 
-    /// Microseconds since the process began.
+    /// Microseconds since a fixed moment, mostly the start of the machine.
     #[inline]
     pub fn micros(self) -> u64 {
         self.0
@@ -40,10 +37,6 @@ impl Moment {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.micros_since(earlier))
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

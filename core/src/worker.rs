@@ -8,13 +8,12 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicU64},
 };
 
-use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use self::inquiry::Inquiries;
 use crate::{
     auth_query::Lookups,
-    generation::{Generation, last_catalog::LastCatalog},
+    generation::{Generation, RunningGeneration, last_catalog::LastCatalog},
     operate::Commands,
     pool::Registry,
     session::{info::Clients, keys::KeyTables, plans::PlanCache},
@@ -30,7 +29,7 @@ pub const HISTORY_MAX: usize = 4;
 #[derive(Debug)]
 pub struct Shared {
     /// The running generation.
-    pub generation: ArcSwap<Generation>,
+    pub generation: RunningGeneration,
     /// The last generations, the oldest first, the running one last.
     pub history: Mutex<VecDeque<Arc<Generation>>>,
     /// All pools.
@@ -79,7 +78,7 @@ impl Shared {
     pub fn new(first: Arc<Generation>, commands: Commands, shutdown: Shutdown) -> Self {
         Self {
             history: Mutex::new(VecDeque::from([Arc::clone(&first)])),
-            generation: ArcSwap::new(first),
+            generation: RunningGeneration::new(first),
             registry: Registry::default(),
             clients: Clients::default(),
             lookups: Lookups::default(),

@@ -19,7 +19,7 @@ impl LastCatalog {
     #[inline]
     pub fn get(&mut self, cluster: &Arc<ClusterRuntime>, dbname: &Arc<str>) -> Arc<Catalog> {
         let changes = cluster.catalogs.changes();
-        let same = self.changes == changes && self.cluster.as_ptr() == Arc::as_ptr(cluster) && self.dbname == *dbname;
+        let same = self.changes == changes && self.cluster.as_ptr() == Arc::as_ptr(cluster) && is_same(&self.dbname, dbname);
         if !same {
             *self = Self {
                 cluster: Arc::downgrade(cluster),
@@ -30,4 +30,9 @@ impl LastCatalog {
         }
         Arc::clone(&self.catalog)
     }
+}
+
+/// Most often one name is the other itself.
+fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
 }

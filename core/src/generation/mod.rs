@@ -6,6 +6,7 @@
 pub mod builder;
 pub mod last_catalog;
 mod policies;
+mod running;
 
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
@@ -22,6 +23,8 @@ use crate::{
     server::{ServerTarget, ServerTls},
     sql::Catalog,
 };
+
+pub use running::RunningGeneration;
 
 /// A configuration, its policies and what they decide about.
 pub struct Generation {

@@ -65,9 +65,7 @@ impl Lease {
     /// What to ask a server that was idle for so long that it may have died unnoticed.
     #[inline]
     pub fn due_check(&self, now: Moment) -> Option<String> {
-        let limits = self.pool.limits();
-        let query = limits.check_query.as_ref()?;
-        (now.since(self.idle_since) >= limits.check_delay).then(|| query.clone())
+        self.pool.due_check(now.micros_since(self.idle_since))
     }
 
     /// Gives the server back, for the next in line.

@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{CheckoutError, Quota, worker};
+use super::{CheckoutError, PoolLimits, Quota, limits::Limits, worker};
 use crate::{
     clock::Moment,
     id::PoolKey,
@@ -25,37 +25,6 @@ const TAKEN_MAX: usize = 64;
 /// How long a pool with waiters of its own keeps its servers from another pool's, under a quota that is
 /// full. Opening a server takes some milliseconds, which must be little beside the wait that it ends.
 pub(super) const TURN_MICROS: u64 = 50_000;
-
-/// What bounds a pool; replaced as a whole by a reload.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PoolLimits {
-    /// Most servers.
-    pub size: usize,
-    /// Fewest servers once the pool is in use.
-    pub min_size: usize,
-    /// Extra servers for those who wait longer than `reserve_timeout`.
-    pub reserve: usize,
-    /// How long a client waits before the reserve is opened.
-    pub reserve_timeout: Duration,
-    /// Longest wait for a server; zero = for ever.
-    pub wait_timeout: Duration,
-    /// When a waiting client is told so; zero = never.
-    pub wait_notify: Duration,
-    /// How long a failed login makes the pool careful: one attempt at a time.
-    pub login_retry: Duration,
-    /// Age at which a server is closed once it is idle; zero = never.
-    pub lifetime: Duration,
-    /// Idleness after which a server is closed; zero = never.
-    pub idle_timeout: Duration,
-    /// Idleness after which a server is asked whether it still lives.
-    pub check_delay: Duration,
-    /// What it is asked.
-    pub check_query: Option<String>,
-    /// Statements prepared on one server at most.
-    pub max_prepared: usize,
-    /// Run on each new server.
-    pub connect_query: Option<String>,
-}
 
 /// Numbers for the console.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,7 +135,7 @@ pub struct Pool {
     /// What it is for.
     pub key: PoolKey,
     target: ArcSwap<ServerTarget>,
-    limits: ArcSwap<PoolLimits>,
+    limits: Limits,
     /// Of the database and of the user.
     pub(super) quotas: [Arc<Quota>; 2],
     busy: AtomicU32,
@@ -192,7 +161,7 @@ impl Pool {
         let pool = Arc::new(Self {
             key,
             target: ArcSwap::from_pointee(target),
-            limits: ArcSwap::from_pointee(limits),
+            limits: Limits::new(limits),
             quotas,
             busy: AtomicU32::new(0),
             requests: AtomicU64::new(0),
@@ -210,6 +179,18 @@ impl Pool {
         self.limits.load()
     }
 
+    /// Statements prepared on one of its servers at most.
+    #[inline]
+    pub fn max_prepared(&self) -> usize {
+        self.limits.max_prepared()
+    }
+
+    /// What to ask a server that was idle for so long that it may have died unnoticed.
+    #[inline]
+    pub(super) fn due_check(&self, idle_micros: u64) -> Option<String> {
+        self.limits.due_check(idle_micros)
+    }
+
     /// Where its servers are.
     pub fn target(&self) -> arc_swap::Guard<Arc<ServerTarget>> {
         self.target.load()
@@ -221,7 +202,7 @@ impl Pool {
             self.reconnect();
         }
         self.target.store(Arc::new(target));
-        self.limits.store(Arc::new(limits));
+        self.limits.store(limits);
     }
 
     /// Takes a target that differs in its secret; servers that are open stay.
@@ -296,8 +277,7 @@ impl Pool {
 
     /// Whether a server that came back may be used again.
     pub(super) fn takes_back(&self, server: &Server, now: Moment) -> bool {
-        let limits = self.limits.load();
-        server.age == self.age.load(Relaxed) && (limits.lifetime.is_zero() || now.since(server.born) < limits.lifetime)
+        server.age == self.age.load(Relaxed) && !self.limits.is_too_old(now.micros_since(server.born))
     }
 
     /// Hands a server to the first in line, or keeps it. While others wait for a place in one of the

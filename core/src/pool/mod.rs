@@ -15,6 +15,7 @@ pub mod registry;
 pub mod upkeep;
 pub mod worker;
 
+mod limits;
 mod line;
 mod opening;
 mod slot;
@@ -22,7 +23,8 @@ mod slot;
 mod tests;
 
 pub use checkout::{CheckoutError, Lease};
-pub use line::{Pool, PoolCounts, PoolLimits};
+pub use limits::PoolLimits;
+pub use line::{Pool, PoolCounts};
 pub use quota::{Ledger, Quota};
 pub use registry::{PoolSet, Registry};
 pub use slot::{Slot, server_closed};

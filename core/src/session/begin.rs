@@ -13,12 +13,13 @@ use crate::{
     plugin::{input, plan::Plan},
     sql::{effect::Effect, shape::Shape},
     wire::{
+        frame::HEADER_BYTES,
         frontend::query_text,
         reply::{self, TxStatus},
     },
 };
 
-/// Longest BEGIN that is kept; a longer one, which has comments, goes to a server.
+/// Longest request with a BEGIN that is kept; a longer one, which has comments, goes to a server.
 const BEGIN_MAX_BYTES: usize = 1_024;
 
 /// A transaction that no server knows of: its BEGIN has not been sent, or its server was lost.
@@ -55,11 +56,13 @@ impl Session {
         if self.lease.is_some() || request.flow != Flow::Closed || request.rest > 0 {
             return false;
         }
-        let Some(text) = self.simple_text(request) else { return false };
+        // The first letters tell most of the others.
         let begun = self.begun.is_some();
-        if text.len() > BEGIN_MAX_BYTES || !may_be_at_once(text, begun) {
+        let words: &[&[u8]] = if begun { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };
+        if request.len > BEGIN_MAX_BYTES || !self.query_begins_with(request, words) {
             return false;
         }
+        let Some(text) = self.simple_text(request) else { return false };
         let text: Box<[u8]> = text.into();
         self.follow_generation();
         let shapes = self.shapes(request.len);
@@ -110,13 +113,21 @@ impl Session {
         true
     }
 
+    /// Whether a request is a Query whose text begins with one of these; its end is not looked for.
+    #[inline]
+    pub(super) fn query_begins_with(&self, request: &Request, words: &[&[u8]]) -> bool {
+        let message = &self.input.filled()[..request.len];
+        message.first() == Some(&b'Q')
+            && message.get(HEADER_BYTES..).is_some_and(|text| words.iter().any(|word| starts_with(text, word)))
+    }
+
     /// The text of a Query.
     pub(super) fn simple_text(&self, request: &Request) -> Option<&[u8]> {
         let message = &self.input.filled()[..request.len];
         if message.first() != Some(&b'Q') {
             return None;
         }
-        query_text(message.get(5..)?)
+        query_text(message.get(HEADER_BYTES..)?)
     }
 
     /// The plan of a transaction that is to begin at a server: that of its BEGIN.
@@ -137,13 +148,6 @@ impl Session {
         self.exchange.precede(lease, &begun.text);
         Some(begun)
     }
-}
-
-/// A cheap look at the first letters, before the shape is looked up: most texts begin with SELECT.
-fn may_be_at_once(text: &[u8], begun: bool) -> bool {
-    let words: &[&[u8]] = if begun { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };
-    let text = text.trim_ascii_start();
-    words.iter().any(|word| text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(word)))
 }
 
 fn starts_with(text: &[u8], word: &[u8]) -> bool {

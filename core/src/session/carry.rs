@@ -100,7 +100,7 @@ impl Session {
         let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
         let mut next_unnamed = self.worker.next_unnamed.get();
         Translator {
-            max_prepared: lease.pool().limits().max_prepared,
+            max_prepared: lease.pool().max_prepared(),
             server: lease,
             prepared: &mut self.prepared,
             unnamed: &mut self.unnamed,
@@ -136,7 +136,7 @@ impl Session {
                     && !lease.statements.touch(statement.id)
                 {
                     // Nothing is evicted here: the message is already half on its way.
-                    let room = lease.pool().limits().max_prepared.max(lease.statements.len() + 1);
+                    let room = lease.pool().max_prepared().max(lease.statements.len() + 1);
                     let evicted = lease.statements.insert(statement, room);
                     debug_assert!(evicted.is_none(), "there was room");
                     self.exchange.answers.push_back(Answer::Parse { statement: Arc::clone(statement), name: None });

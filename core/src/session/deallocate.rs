@@ -9,8 +9,8 @@ use crate::{
     wire::reply::{self, TxStatus},
 };
 
-/// Longest text that is looked at.
-const TEXT_MAX_BYTES: usize = 256;
+/// Longest request that is looked at.
+const REQUEST_MAX_BYTES: usize = 256;
 
 impl Session {
     /// Answers a DEALLOCATE of a statement that the session knows. False when the request is another one.
@@ -18,11 +18,11 @@ impl Session {
         if self.prepared.is_empty() || request.flow != Flow::Closed || request.rest > 0 {
             return false;
         }
-        let Some(text) = self.simple_text(request) else { return false };
-        let is_one = text.len() <= TEXT_MAX_BYTES
-            && text.trim_ascii_start().get(..10).is_some_and(|word| word.eq_ignore_ascii_case(b"deallocate"));
+        if request.len > REQUEST_MAX_BYTES || !self.query_begins_with(request, &[b"deallocate"]) {
+            return false;
+        }
         let status = self.status();
-        if !is_one || status == TxStatus::Failed {
+        if status == TxStatus::Failed {
             return false;
         }
         let shapes = self.shapes(request.len);

@@ -6,7 +6,7 @@ use super::{Session, error::SessionError, info::ClientState, relay::Broken};
 use crate::{
     clock::Moment,
     config::PoolMode,
-    facts::Role,
+    facts::{Facts, Role},
     id::NodeId,
     pool::{CheckoutError, Lease, Pool},
     server::{RunError, settings::Settings},
@@ -16,48 +16,67 @@ use crate::{
     },
 };
 
+/// The session's pool of a node.
+pub(super) struct Place {
+    pub(super) node: NodeId,
+    pool: Arc<Pool>,
+}
+
 impl Session {
-    /// Has the session hold a server on that node, with the session's settings.
-    pub(super) async fn lend(&mut self, node: NodeId, now: Moment) -> Result<(), SessionError> {
-        let pool = self.turn_to(node)?;
+    /// Has the session hold a server at that place, with the session's settings.
+    pub(super) async fn lend(&mut self, place: Place, now: Moment) -> Result<(), SessionError> {
         self.drop_dead_server();
-        if self.lease.is_some() {
-            if self.lease_node == node {
-                return self.begin_use(now).await;
-            }
-            self.park();
+        if !self.take_at_once(&place, now) {
+            // In a box: what is rare must not make every session larger.
+            let lease = Box::pin(self.wait_in_line(&place, now)).await?;
+            self.take(place.node, lease, now);
         }
-        if let Some(at) = self.parked_at(node) {
-            self.lease = Some(self.parked.swap_remove(at).1);
-        } else {
-            let own = if self.transaction.recalls_sequence {
-                pool.try_checkout_of(self.worker.id, self.info.pid)
-            } else {
-                None
-            };
-            let lease = match own.or_else(|| pool.try_checkout(self.worker.id)) {
-                Some(lease) => lease,
-                None if self.unpark_primary(node) => return self.begin_use(now).await,
-                // In a box: what is rare must not make every session larger.
-                None => Box::pin(self.wait_in_line(&pool, node, now)).await?,
-            };
-            self.lease = Some(lease);
-            self.count_assignment(now);
-        }
-        self.lease_node = node;
         if self.lease.as_ref().is_some_and(|lease| lease.due_check(now).is_some()) {
             Box::pin(self.check_alive(now)).await?;
         }
-        self.begin_use(now).await
-    }
-
-    async fn begin_use(&mut self, now: Moment) -> Result<(), SessionError> {
         if !self.take_up_server() {
             self.drop_linger();
             self.release(now);
             return Err(SessionError::Moved);
         }
-        self.bring_up_to_date().await
+        if !self.is_up_to_date() {
+            self.bring_up_to_date().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a server that nobody has; false when there is none.
+    fn take_at_once(&mut self, place: &Place, now: Moment) -> bool {
+        let Place { node, pool } = place;
+        if self.lease.is_some() {
+            if self.lease_node == *node {
+                return true;
+            }
+            self.park();
+        }
+        if let Some(at) = self.parked_at(*node) {
+            self.lease = Some(self.parked.swap_remove(at).1);
+            self.lease_node = *node;
+            return true;
+        }
+        let own = if self.transaction.recalls_sequence {
+            pool.try_checkout_of(self.worker.id, self.info.pid)
+        } else {
+            None
+        };
+        match own.or_else(|| pool.try_checkout(self.worker.id)) {
+            Some(lease) => {
+                self.take(*node, lease, now);
+                true
+            }
+            None => self.unpark_primary(*node),
+        }
+    }
+
+    fn take(&mut self, node: NodeId, lease: Lease, now: Moment) {
+        self.lease = Some(lease);
+        self.lease_node = node;
+        self.count_assignment(now);
     }
 
     /// Begins to use the server that the session has; false when it may not do any more what only the primary may.
@@ -115,14 +134,13 @@ impl Session {
     }
 
     /// The session's pool for a node; notes what that node is now.
-    fn turn_to(&mut self, node: NodeId) -> Result<Arc<Pool>, SessionError> {
-        let facts = self.cluster.facts.load();
+    pub(super) fn turn_to(&mut self, node: NodeId, facts: &Facts) -> Result<Place, SessionError> {
         let found = facts.node(node).and_then(|known| Some((known.role, self.set.pool(known)?)));
         let Some((role, pool)) = found else {
             return Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() });
         };
         self.lease_role = if facts.primary == Some(node) { Role::Primary } else { role };
-        Ok(Arc::clone(pool))
+        Ok(Place { node, pool: Arc::clone(pool) })
     }
 
     fn count_assignment(&self, since: Moment) {
@@ -138,19 +156,19 @@ impl Session {
     }
 
     /// Waits in line; a client that hangs up leaves the line.
-    async fn wait_in_line(&mut self, pool: &Arc<Pool>, node: NodeId, since: Moment) -> Result<Lease, SessionError> {
+    async fn wait_in_line(&mut self, place: &Place, since: Moment) -> Result<Lease, SessionError> {
         self.enter(ClientState::Waiting, since);
         self.info.begin_wait();
-        let served = self.wait_until_served(pool, node).await;
+        let served = self.wait_until_served(place).await;
         // A server that came at the same moment goes back into the pool.
         if self.info.end_wait() { Err(SessionError::Canceled) } else { served }
     }
 
-    async fn wait_until_served(&mut self, pool: &Arc<Pool>, node: NodeId) -> Result<Lease, SessionError> {
+    async fn wait_until_served(&mut self, place: &Place) -> Result<Lease, SessionError> {
         let facts = Arc::clone(&self.cluster.facts);
         let mut newer = std::pin::pin!(facts.changed());
         let told = std::cell::Cell::new(false);
-        let mut line = std::pin::pin!(pool.checkout(self.worker.id, || told.set(true)));
+        let mut line = std::pin::pin!(place.pool.checkout(self.worker.id, || told.set(true)));
         poll_fn(|cx| {
             if let Poll::Ready(served) = line.as_mut().poll(cx) {
                 return Poll::Ready(served.map_err(SessionError::from));
@@ -171,7 +189,7 @@ impl Session {
             while newer.as_mut().poll(cx).is_ready() {
                 newer.set(facts.changed());
             }
-            if self.has_moved(node) {
+            if self.has_moved(place.node) {
                 return Poll::Ready(Err(SessionError::Moved));
             }
             match self.poll_client_gone(cx) {
@@ -214,26 +232,33 @@ impl Session {
             if lease.run(&query).await.is_ok() {
                 return Ok(());
             }
-            let pool = Arc::clone(lease.pool());
+            let place = Place { node: self.lease_node, pool: Arc::clone(lease.pool()) };
             self.lease = None;
-            self.lease = Some(self.wait_in_line(&pool, self.lease_node, now).await?);
+            self.lease = Some(self.wait_in_line(&place, now).await?);
         }
         Ok(())
     }
 
-    /// Gives the server the session's settings, if it has others.
+    /// Whether the server has the session's settings. In a transaction it keeps those that it has.
+    #[inline]
+    pub(super) fn is_up_to_date(&self) -> bool {
+        let Some(lease) = &self.lease else { return true };
+        let same = lease.settings.same(&self.settings) && lease.sql_statements.same(&self.sql_statements);
+        (same && !self.are_strange(lease)) || lease.status != TxStatus::Idle
+    }
+
+    /// Another session may have set what nobody knows of.
+    fn are_strange(&self, lease: &Lease) -> bool {
+        lease.settings_of != 0 && lease.settings_of != self.info.pid
+    }
+
+    /// Gives the server the session's settings.
     ///
     /// What the pool's servers have taken before goes in front of the request, in the same packet.
     /// What they have not, or what decides whose rights the request has, is tried first, and so are settings that
     /// statements of SQL's PREPARE are to be read with.
     pub(super) async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
-        let Some(lease) = &mut self.lease else { return Ok(()) };
-        let same = lease.settings.same(&self.settings) && lease.sql_statements.same(&self.sql_statements);
-        let strange = lease.settings_of != 0 && lease.settings_of != self.info.pid;
-        if (same && !strange) || lease.status != TxStatus::Idle {
-            return Ok(());
-        }
-        if strange {
+        if self.lease.as_ref().is_some_and(|lease| self.are_strange(lease)) {
             Box::pin(self.forget_strange_settings()).await?;
         }
         self.bring_settings().await?;
@@ -241,7 +266,6 @@ impl Session {
         if same { Ok(()) } else { Box::pin(self.bring_sql_statements()).await }
     }
 
-    /// Another session may have set what nobody knows of.
     async fn forget_strange_settings(&mut self) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
         if let Err(error) = lease.run("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL").await {

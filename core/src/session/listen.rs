@@ -70,22 +70,15 @@ impl Session {
         self.set.mode == PoolMode::Transaction || self.listening.is_some()
     }
 
-    /// Before a request that may commit a LISTEN: has the hub listen already.
-    pub(super) async fn listen_ahead(&mut self) -> Result<(), SessionError> {
-        if !self.may_commit_listens() {
-            return Ok(());
-        }
-        // In a box: what is rare must not make every session larger.
-        Box::pin(self.listen_to_more()).await
-    }
-
+    /// Whether the request may commit a LISTEN; then the hub is to listen already.
     #[inline]
-    fn may_commit_listens(&self) -> bool {
+    pub(super) fn may_commit_listens(&self) -> bool {
         let Some(traces) = &self.traces else { return false };
         !traces.listens.is_empty() && self.has_listener() && (traces.commits || !self.is_in_transaction())
     }
 
-    async fn listen_to_more(&mut self) -> Result<(), SessionError> {
+    /// Has the hub listen to what the request may commit.
+    pub(super) async fn listen_ahead(&mut self) -> Result<(), SessionError> {
         let Some(traces) = &mut self.traces else { return Ok(()) };
         let mut wanted = std::mem::take(&mut traces.listens);
         if let Some(listening) = &self.listening {

@@ -9,6 +9,7 @@ use super::{
     info::ClientState,
     lost::{Before, Next},
     relay::{Broken, Care, Counts, Discarded, Flow, Refused},
+    route::Way,
     traces::Causes,
     translate::takes_any_result,
     unit::{Unit, messages},
@@ -115,22 +116,27 @@ impl Session {
             left -= 1;
             self.transaction.ends = false;
             let in_transaction = self.is_in_transaction_at_server();
-            if in_transaction {
+            let place = if in_transaction {
                 self.continue_transaction(request).await?;
-                self.listen_ahead().await?;
+                None
             } else if self.is_bound() && self.lease.is_some() {
                 self.consider(request)?;
-                self.listen_ahead().await?;
-                if !self.take_up_server() {
-                    Box::pin(self.wait_for_own_server(since)).await?;
-                }
-                self.bring_up_to_date().await?;
+                None
             } else if self.begun.as_ref().is_some_and(|begun| begun.fate != Fate::Open) {
                 return self.go_on_failed(request);
             } else {
-                let node = self.route(request, avoid, since).await?;
-                self.listen_ahead().await?;
-                if let Err(error) = self.lend(node, since).await {
+                Some(match self.way(request, avoid)? {
+                    Way::To(place) => place,
+                    // In a box: what is rare must not make every session larger.
+                    Way::Later(plan) => Box::pin(self.way_later(plan, avoid, since)).await?,
+                })
+            };
+            if self.may_commit_listens() {
+                Box::pin(self.listen_ahead()).await?;
+            }
+            if let Some(place) = place {
+                let node = place.node;
+                if let Err(error) = self.lend(place, since).await {
                     match self.other_than(node, error, left)? {
                         Instead::Elsewhere => avoid = Some(node),
                         // The way is found anew, or waited for.
@@ -141,6 +147,13 @@ impl Session {
                         }
                     }
                     continue;
+                }
+            } else if !in_transaction {
+                if !self.take_up_server() {
+                    Box::pin(self.wait_for_own_server(since)).await?;
+                }
+                if !self.is_up_to_date() {
+                    self.bring_up_to_date().await?;
                 }
             }
             let node = self.lease_node;

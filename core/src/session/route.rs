@@ -11,6 +11,7 @@ use super::{
     doubts_unacknowledged,
     error::SessionError,
     keys::KeyReader,
+    lend::Place,
     plans::PlanKey,
     prepared::PreparedStatements,
     request::Request,
@@ -39,22 +40,15 @@ use crate::{
 };
 
 impl Session {
-    /// The node that the request goes to.
-    pub(super) async fn route(
-        &mut self,
-        request: &Request,
-        avoid: Option<NodeId>,
-        since: Moment,
-    ) -> Result<NodeId, SessionError> {
+    /// Where the request goes, as far as that can be said at once.
+    pub(super) fn way(&mut self, request: &Request, avoid: Option<NodeId>) -> Result<Way, SessionError> {
         self.follow_generation();
+        let facts = self.cluster.facts.load();
         if self.cluster.router.is_null() {
             self.note_request(request)?;
-            return match self.lingers_at(avoid) {
-                Some(node) => Ok(node),
-                None => self.primary(since).await,
-            };
+            let node = self.lingers_at(avoid).or_else(|| facts.open_primary());
+            return self.way_to(&facts, node, None);
         }
-        let facts = self.cluster.facts.load();
         self.follow_term(&facts);
         let plan = match self.begun_plan(&facts) {
             Some(plan) => {
@@ -70,31 +64,54 @@ impl Session {
             return Err(SessionError::Refused(refusal.clone()));
         }
         if self.must_relist() {
-            drop(facts);
-            return self.primary(since).await;
+            return self.way_to(&facts, facts.open_primary(), None);
         }
-        if let Some(node) = self.lingers_at(avoid) {
-            return Ok(node);
-        }
-        if let Some(node) = self.held_node(avoid)
-            && may_go_to(&facts, node)
-        {
-            return Ok(node);
+        let bound_to = self.lingers_at(avoid).or_else(|| self.held_node(avoid).filter(|node| may_go_to(&facts, *node)));
+        if bound_to.is_some() {
+            return self.way_to(&facts, bound_to, None);
         }
         let chooser = self.chooser(&facts, avoid);
-        let chosen = if chooser.waits_for_replay(&plan).is_none() {
-            chooser.choose(&plan).filter(|node| may_go_to(&facts, *node))
-        } else {
-            drop(facts);
-            let facts = Box::pin(self.wait_for_replay(&plan, avoid)).await;
-            self.chooser(&facts, avoid).choose(&plan).filter(|node| may_go_to(&facts, *node))
-        };
+        if chooser.waits_for_replay(&plan).is_some() {
+            return Ok(Way::Later(Some(plan)));
+        }
+        let chosen = chooser.choose(&plan).filter(|node| may_go_to(&facts, *node));
+        self.way_to(&facts, chosen.or_else(|| facts.open_primary()), Some(plan))
+    }
+
+    fn way_to(
+        &mut self,
+        facts: &Facts,
+        node: Option<NodeId>,
+        plan: Option<Arc<Plan>>,
+    ) -> Result<Way, SessionError> {
+        let Some(node) = node else { return Ok(Way::Later(plan)) };
+        if let Some(plan) = plan {
+            self.hold(&plan, node);
+        }
+        Ok(Way::To(self.turn_to(node, facts)?))
+    }
+
+    /// Waits for what a way waits for: a standby that has replayed enough, if there is such a plan, or a primary.
+    pub(super) async fn way_later(
+        &mut self,
+        plan: Option<Arc<Plan>>,
+        avoid: Option<NodeId>,
+        since: Moment,
+    ) -> Result<Place, SessionError> {
+        let mut chosen = None;
+        if let Some(plan) = &plan {
+            let facts = self.wait_for_replay(plan, avoid).await;
+            chosen = self.chooser(&facts, avoid).choose(plan).filter(|node| may_go_to(&facts, *node));
+        }
         let node = match chosen {
             Some(node) => node,
             None => self.primary(since).await?,
         };
-        self.hold(&plan, node);
-        Ok(node)
+        if let Some(plan) = plan {
+            self.hold(&plan, node);
+        }
+        let facts = self.cluster.facts.load();
+        self.turn_to(node, &facts)
     }
 
     /// Goes over to the present term. The client is told if what it wrote is lost, before it reads that it is.
@@ -416,11 +433,16 @@ impl Session {
     }
 
     /// Goes over to the running generation, between transactions.
+    #[inline]
     pub(super) fn follow_generation(&mut self) {
-        let generation = self.worker.shared.generation.load();
-        if generation.number == self.generation {
-            return;
+        if self.worker.shared.generation.number() != self.generation {
+            self.go_over();
         }
+    }
+
+    #[cold]
+    fn go_over(&mut self) {
+        let generation = self.worker.shared.generation.load();
         self.generation = generation.number;
         if let Some(set) = self.worker.shared.registry.find(&self.set.database, &self.set.user) {
             self.set = set;
@@ -434,6 +456,14 @@ impl Session {
         self.exchange.doubts_unacknowledged = doubts_unacknowledged(&generation.config);
         self.classify();
     }
+}
+
+/// Where a request goes.
+pub(super) enum Way {
+    /// To a node.
+    To(Place),
+    /// Nowhere yet: to what the plan allows, or to the primary, once there is one.
+    Later(Option<Arc<Plan>>),
 }
 
 /// Whether a request may go to a node that was chosen for it. To the primary it goes while nobody is held back from it.

@@ -56,7 +56,7 @@ pub fn blank_literals(text: &[u8], out: &mut Vec<u8>) -> bool {
     // The markers must come from us alone; no statement holds such bytes in earnest.
     // A fold instead of `any`: it has no early exit and so looks at many bytes at once.
     let holds_markers = text.iter().fold(false, |found, &byte| found | (byte <= STRINGS));
-    if holds_markers || std::str::from_utf8(text).is_err() {
+    if holds_markers || !(text.is_ascii() || std::str::from_utf8(text).is_ok()) {
         return false;
     }
     out.reserve(text.len());

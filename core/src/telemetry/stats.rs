@@ -104,7 +104,8 @@ impl Stats {
     /// The share of a worker.
     #[inline]
     pub fn shard(&self, worker: usize) -> &Shard {
-        &self.shards[worker % self.shards.len()]
+        // No division where a request passes.
+        self.shards.get(worker).unwrap_or_else(|| &self.shards[worker % self.shards.len()])
     }
 
     /// The sum of all shards.

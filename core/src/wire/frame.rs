@@ -1,5 +1,7 @@
 //! Walks a run of messages by their five-byte headers.
 
+use std::ffi::CStr;
+
 use thiserror::Error;
 
 /// Tag and length word.
@@ -43,8 +45,8 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, BadLength> {
 /// Reads a zero-terminated string at the start of `bytes`; answers it with what follows it.
 #[inline]
 pub fn cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
-    Some((&bytes[..end], &bytes[end + 1..]))
+    let text = CStr::from_bytes_until_nul(bytes).ok()?.to_bytes();
+    Some((text, &bytes[text.len() + 1..]))
 }
 
 /// Appends a message whose body `write` appends; fills the length in afterwards.

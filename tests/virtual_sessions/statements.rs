@@ -99,6 +99,44 @@ fn sql_deallocates_what_the_protocol_prepared() {
 }
 
 #[test]
+fn sql_executes_what_the_protocol_prepared() {
+    let proxy = proxy(1, |config| config.set("max_prepared_statements", "2"));
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    one.send(&[parse("Add \"up\"", "SELECT $1::int + 1"), sync()].concat()).unwrap();
+    one.until_ready();
+    other.send(&[parse("add", "SELECT $1::int + 2"), parse("path", "SHOW search_path"), sync()].concat()).unwrap();
+    other.until_ready();
+    for _ in 0..2 {
+        // The one server has room for two of the three.
+        assert_eq!(other.query("EXECUTE path")[1].value(), "\"$user\", public");
+        let answer = one.query("/* no */ SELECT 1");
+        assert_eq!(tags(&answer), "TDCZ");
+        let answer = one.query("  execute \"Add \"\"up\"\"\" (41)");
+        assert_eq!((tags(&answer).as_str(), answer[1].value().as_str()), ("TDCZ", "42"));
+        assert_eq!(other.query("EXECUTE ADD(40)")[1].value(), "42");
+        one.query("BEGIN");
+        let make = "CREATE TEMP TABLE executed ON COMMIT DROP AS EXECUTE \"Add \"\"up\"\"\" (1)";
+        assert_eq!(tags(&one.query(make)), "CZ");
+        assert_eq!(one.query("TABLE executed")[1].value(), "2");
+        one.query("COMMIT");
+    }
+    let answer = one.query("EXECUTE add (1)");
+    assert_eq!((tags(&answer).as_str(), answer[0].sqlstate().as_str()), ("EZ", "26000"), "another session's");
+    let text = one.query("EXECUTE \"Add \"\"up\"\"\"")[0].text();
+    assert!(text.contains("Add \"up\""), "it has the client's name: {text}");
+
+    // A statement that cannot be prepared any more fails, and the session goes on.
+    one.query("CREATE TABLE soon_gone (a int)");
+    one.send(&[parse("gone", "SELECT a FROM soon_gone"), sync()].concat()).unwrap();
+    one.until_ready();
+    other.query("EXECUTE path");
+    other.query("EXECUTE add (1)");
+    one.query("DROP TABLE soon_gone");
+    assert_eq!(tags(&one.query("EXECUTE gone")), "EZ");
+    assert_eq!(one.query("EXECUTE \"Add \"\"up\"\"\" (1)")[1].value(), "2");
+}
+
+#[test]
 fn nobody_runs_the_unnamed_statement_of_another() {
     let proxy = proxy(1, |config| config);
     let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));

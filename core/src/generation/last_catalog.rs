@@ -19,7 +19,8 @@ impl LastCatalog {
     #[inline]
     pub fn get(&mut self, cluster: &Arc<ClusterRuntime>, dbname: &Arc<str>) -> Arc<Catalog> {
         let changes = cluster.catalogs.changes();
-        let same = self.changes == changes && self.cluster.as_ptr() == Arc::as_ptr(cluster) && is_same(&self.dbname, dbname);
+        let same =
+            self.changes == changes && self.cluster.as_ptr() == Arc::as_ptr(cluster) && is_same(&self.dbname, dbname);
         if !same {
             *self = Self {
                 cluster: Arc::downgrade(cluster),

@@ -2,7 +2,10 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::{Acquire, Release}},
+    atomic::{
+        AtomicU64,
+        Ordering::{Acquire, Release},
+    },
 };
 
 use arc_swap::{ArcSwap, Guard};

@@ -116,9 +116,9 @@ impl Session {
     /// Whether a request is a Query whose text begins with one of these; its end is not looked for.
     #[inline]
     pub(super) fn query_begins_with(&self, request: &Request, words: &[&[u8]]) -> bool {
-        let message = &self.input.filled()[..request.len];
-        message.first() == Some(&b'Q')
-            && message.get(HEADER_BYTES..).is_some_and(|text| words.iter().any(|word| starts_with(text, word)))
+        let Some((b'Q', message)) = self.input.filled()[..request.len].split_first() else { return false };
+        let Some(text) = message.get(HEADER_BYTES - 1..) else { return false };
+        words.iter().any(|word| starts_with(text, word))
     }
 
     /// The text of a Query.

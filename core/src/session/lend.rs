@@ -59,11 +59,8 @@ impl Session {
             self.lease_node = *node;
             return true;
         }
-        let own = if self.transaction.recalls_sequence {
-            pool.try_checkout_of(self.worker.id, self.info.pid)
-        } else {
-            None
-        };
+        let own =
+            if self.transaction.recalls_sequence { pool.try_checkout_of(self.worker.id, self.info.pid) } else { None };
         match own.or_else(|| pool.try_checkout(self.worker.id)) {
             Some(lease) => {
                 self.take(*node, lease, now);

@@ -1,5 +1,7 @@
 //! One request: routed, lent a server, carried, accounted for.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::{
@@ -11,14 +13,13 @@ use super::{
     relay::{Broken, Care, Counts, Discarded, Flow, Refused},
     route::Way,
     traces::Causes,
-    translate::takes_any_result,
-    unit::{Unit, messages},
+    unit::{Survey, Unit, messages, survey},
 };
 use crate::{
     clock::Moment,
     facts::{Report, Role},
     id::NodeId,
-    server::{RunError, async_commit::SYNCHRONOUS_COMMIT, settings::Settings},
+    server::{RunError, async_commit::SYNCHRONOUS_COMMIT, settings::Settings, statements::Statement},
     wire::{
         frame,
         frontend::Parse,
@@ -49,6 +50,8 @@ pub(super) struct Request {
     pub(super) flow: Flow,
     /// It is all there, and asking again elsewhere does nothing twice.
     pub(super) repeatable: bool,
+    /// It is all there, and its client takes what result there is; see [`survey`].
+    pub(super) takes_any_result: bool,
     /// Bytes of a Query that is too long to be kept whole, beyond what has come.
     pub(super) rest: usize,
 }
@@ -63,20 +66,22 @@ impl Request {
 impl Session {
     /// Serves one request; errors that the session survives have been told to the client.
     pub(super) async fn request(&mut self, unit: Unit) -> Result<(), SessionError> {
-        let request = self.cut(unit)?;
-        if self.deallocate_at_once(&request) {
+        let mut request = self.cut(unit)?;
+        let is_query = self.input.filled().first() == Some(&b'Q');
+        if is_query && self.deallocate_at_once(&request) {
             return Ok(());
         }
+        let executed = if is_query { self.name_executed(&mut request) } else { None };
         let now = Moment::now();
         self.enter(ClientState::Active, now);
         if self.transaction.since.is_none() {
             self.transaction.since = Some(now);
             self.info.begin_transaction(now);
         }
-        if self.answer_at_once(&request, now) {
+        if is_query && self.answer_at_once(&request, now) {
             return Ok(());
         }
-        match self.attempt(&request, now).await {
+        match self.attempt(&request, executed.as_ref(), now).await {
             Ok(()) => {
                 self.account(now);
                 if std::mem::take(&mut self.exchange.kept_ready) {
@@ -95,10 +100,13 @@ impl Session {
 
     fn cut(&self, unit: Unit) -> Result<Request, SessionError> {
         let bytes = self.input.filled();
-        let whole = |len| Request { len, flow: Flow::Closed, repeatable: true, rest: 0 };
+        let whole = |len| Request { len, flow: Flow::Closed, repeatable: true, takes_any_result: false, rest: 0 };
         Ok(match unit {
             Unit::Simple(len) | Unit::Sync(len) => whole(len),
-            Unit::Batch(len) => Request { repeatable: !defines_names(&bytes[..len]), ..whole(len) },
+            Unit::Batch(len) => {
+                let Survey { defines_names, takes_any_result } = survey(&bytes[..len]);
+                Request { repeatable: !defines_names, takes_any_result, ..whole(len) }
+            }
             Unit::Flushed(len) => Request { flow: Flow::Batch, repeatable: false, ..whole(len) },
             Unit::Partial { complete: 0 } if bytes[0] == b'Q' => {
                 let total = frame::header(bytes)?.map_or(bytes.len(), |header| header.total);
@@ -110,7 +118,12 @@ impl Session {
     }
 
     /// Tries nodes until one has served the request.
-    async fn attempt(&mut self, request: &Request, now: Moment) -> Result<(), SessionError> {
+    async fn attempt(
+        &mut self,
+        request: &Request,
+        executed: Option<&Arc<Statement>>,
+        now: Moment,
+    ) -> Result<(), SessionError> {
         let (mut avoid, mut left, mut since) = (None, ATTEMPTS_MAX, now);
         while left > 0 {
             left -= 1;
@@ -163,7 +176,9 @@ impl Session {
             self.expect_resets(request);
             self.exchange.keeps_ready = self.may_notify_itself();
             self.exchange.keeps_farewells &= !self.is_bound();
-            if in_transaction && self.exchange.keeps_farewells {
+            if let Some(statement) = executed {
+                self.have_prepared(statement);
+            } else if in_transaction && self.exchange.keeps_farewells {
                 self.ask_xid();
             }
             let again = begun.is_none() && !relisted && left > 0;
@@ -237,11 +252,7 @@ impl Session {
     /// because its result has changed, nothing has been done and the request can be made again, if
     /// its client asks what the result is like. One that believes to know must be told of the error.
     fn may_be_stale(&self, request: &Request) -> bool {
-        let messages = &self.input.filled()[..request.len];
-        request.is_whole()
-            && (!self.prepared.is_empty() || defines_names(messages))
-            && !self.is_in_transaction()
-            && takes_any_result(messages)
+        request.takes_any_result && (!self.prepared.is_empty() || !request.repeatable) && !self.is_in_transaction()
     }
 
     /// A request to a standby outside a transaction may be made again elsewhere: it cannot have written.
@@ -482,32 +493,5 @@ impl Session {
         if !self.prepared.is_empty() || self.info.statements() > 0 {
             self.info.note_statements(self.prepared.len());
         }
-    }
-}
-
-/// The batch gives or takes away a name: doing it twice is not doing it once.
-fn defines_names(batch: &[u8]) -> bool {
-    messages(batch).any(|(tag, body, _)| match tag {
-        b'P' => body.first() != Some(&0),
-        b'C' => true,
-        _ => false,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        frame::put(&mut out, tag, |out| out.extend_from_slice(body));
-        out
-    }
-
-    #[test]
-    fn a_batch_that_names_statements_is_done_once() {
-        assert!(!defines_names(&message(b'P', b"\0select 1\0\0\0")));
-        assert!(defines_names(&message(b'P', b"a\0select 1\0\0\0")));
-        assert!(defines_names(&message(b'C', b"Sa\0")));
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{
     prepared::{Prepared, PreparedStatements},
     relay::{Answer, Exchange, Flow},
-    unit::messages,
+    unit::{messages, survey},
 };
 use crate::{
     server::{Server, settings::Settings, statements::Statement},
@@ -176,7 +176,7 @@ impl Translator<'_> {
     fn known(&mut self, name: &[u8], batch: &[u8]) -> Option<Arc<Statement>> {
         let known = self.prepared.find_mut(name)?;
         // Any other client would take the new result for the old one.
-        if known.statement.is_retired() && takes_any_result(batch) {
+        if known.statement.is_retired() && survey(batch).takes_any_result {
             known.statement = known.statement.renewed();
         }
         Some(Arc::clone(&known.statement))
@@ -233,18 +233,4 @@ impl Translator<'_> {
         self.put(before, |out| put_named(out, b'C', NOBODY));
         true
     }
-}
-
-/// The client does not care what the result of its statements is like: it has it described, and wants all
-/// columns in one format.
-pub(super) fn takes_any_result(batch: &[u8]) -> bool {
-    let mut describes = false;
-    for (tag, body, _) in messages(batch) {
-        match tag {
-            b'D' => describes = true,
-            b'B' if Bind::read(body).is_none_or(|bind| bind.result_formats() > 1) => return false,
-            _ => {}
-        }
-    }
-    describes
 }

@@ -1,6 +1,9 @@
 //! Finds where a client's request ends: a Query, or an extended batch up to its Sync or Flush.
 
-use crate::wire::frame::{BadLength, HEADER_BYTES, header};
+use crate::wire::{
+    frame::{BadLength, HEADER_BYTES, header},
+    frontend::Bind,
+};
 
 /// What stands at the front of a client's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,31 @@ pub fn messages(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
     })
 }
 
+/// What there is to know of a batch, besides what its statements are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// It gives or takes away a name: doing it twice is not doing it once.
+    pub defines_names: bool,
+    /// The client does not care what the result of its statements is like: it has it described, and wants all
+    /// columns in one format.
+    pub takes_any_result: bool,
+}
+
+/// Looks over a whole batch.
+pub fn survey(batch: &[u8]) -> Survey {
+    let (mut defines_names, mut describes, mut picks_formats) = (false, false, false);
+    for (tag, body, _) in messages(batch) {
+        match tag {
+            b'P' => defines_names |= body.first() != Some(&0),
+            b'C' => defines_names = true,
+            b'D' => describes = true,
+            b'B' => picks_formats |= Bind::read(body).is_none_or(|bind| bind.result_formats() > 1),
+            _ => {}
+        }
+    }
+    Survey { defines_names, takes_any_result: describes && !picks_formats }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +127,25 @@ mod tests {
         assert_eq!(first_unit(b"zzzzz\0\0\0\0"), Err(BadLength { tag: b'z', length: 0x7a7a_7a7a }));
         assert_eq!(first_unit(&message(b'z', b"")), Ok(Unit::Unknown(b'z')));
         assert_eq!(messages(&synced).map(|(tag, ..)| tag).collect::<Vec<_>>(), b"PBSQ");
+    }
+
+    #[test]
+    fn a_batch_that_names_statements_is_done_once() {
+        let defines = |tag, body: &[u8]| survey(&message(tag, body)).defines_names;
+        assert!(!defines(b'P', b"\0select 1\0\0\0"));
+        assert!(defines(b'P', b"a\0select 1\0\0\0"));
+        assert!(defines(b'C', b"Sa\0"));
+    }
+
+    #[test]
+    fn who_has_the_result_described_takes_any() {
+        let one_format = message(b'B', b"\0\0\0\0\0\0\0\x01\0\x01");
+        let two_formats = message(b'B', b"\0\0\0\0\0\0\0\x02\0\x01\0\0");
+        let described = message(b'D', b"P\0");
+        let takes = |batch: &[&[u8]]| survey(&batch.concat()).takes_any_result;
+        assert!(takes(&[&one_format, &described]));
+        assert!(!takes(&[&one_format]), "it believes to know");
+        assert!(!takes(&[&two_formats, &described]), "it counts on the columns");
+        assert!(!takes(&[b"B\0\0\0\x05x", &described]), "what cannot be read asks for anything");
     }
 }

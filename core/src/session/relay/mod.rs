@@ -26,7 +26,10 @@ use crate::{
         outcome::Xid,
         prepared::{Prepared, PreparedStatements},
     },
-    wire::{frame, frontend::put_query},
+    wire::{
+        ask, frame,
+        frontend::{put_named, put_query},
+    },
 };
 
 /// Most of a server's answer that is kept back to see whether it is a refusal (25006).
@@ -237,6 +240,8 @@ pub struct Exchange {
     prefixes: u32,
     /// What became of them, when one of them failed.
     pub prefix_failure: Option<Box<RunError>>,
+    /// The last of them prepares this statement. When the server refuses to, so it will what names it.
+    preparing: Option<Arc<Statement>>,
     /// Bytes that came from the server.
     pub received: u64,
     /// What the request asked of prepared statements.
@@ -306,6 +311,7 @@ impl Default for Exchange {
             prepared_anew: false,
             prefixes: 0,
             prefix_failure: None,
+            preparing: None,
             received: 0,
             counts: Counts::default(),
         }
@@ -341,6 +347,22 @@ impl Exchange {
     pub fn precede(&mut self, server: &mut Server, sql: &[u8]) {
         server.unnamed = 0;
         self.to_server.extend_with(|out| put_query(out, sql));
+        self.prefixes += 1;
+    }
+
+    /// Has the server prepare a statement, as the last of what is in front of the request. One that it has may have
+    /// to go for it.
+    pub fn prepare_ahead(&mut self, server: &mut Server, statement: &Arc<Statement>, max: usize) {
+        let evicted = server.statements.insert(statement, max);
+        server.info.note_statements(server.statements.len());
+        self.to_server.extend_with(|out| {
+            if let Some(evicted) = evicted {
+                put_named(out, b'C', &evicted.name);
+            }
+            statement.put_parse(out);
+            ask::sync(out);
+        });
+        self.preparing = Some(Arc::clone(statement));
         self.prefixes += 1;
     }
 
@@ -564,6 +586,7 @@ impl Exchange {
         self.rest = 0;
         self.client_rest = 0;
         self.prefixes = 0;
+        self.preparing = None;
         self.answers.clear();
     }
 
@@ -575,6 +598,7 @@ impl Exchange {
         self.rest = 0;
         self.prefixes = 0;
         self.prefix_failure = None;
+        self.preparing = None;
         self.answers.clear();
         self.refused = None;
         self.hold = false;

@@ -37,7 +37,7 @@ impl Exchange {
                 if self.to_client.len() - at < next.total {
                     break;
                 }
-                self.swallow(at, next)?;
+                self.swallow(at, next, server)?;
                 continue;
             }
             // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
@@ -74,11 +74,19 @@ impl Exchange {
     }
 
     /// Takes out a message that answers a statement of our own.
-    fn swallow(&mut self, at: usize, next: frame::Header) -> Result<(), Broken> {
+    fn swallow(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<(), Broken> {
         let body = &self.to_client.filled()[at + HEADER_BYTES..at + next.total];
         match next.tag {
-            b'E' => self.prefix_failure = Some(Box::new(RunError::from_body(body))),
-            b'Z' => self.prefixes -= 1,
+            b'E' => match self.preparing.take_if(|_| self.prefixes == 1) {
+                Some(statement) => server.statements.remove(statement.id),
+                None => self.prefix_failure = Some(Box::new(RunError::from_body(body))),
+            },
+            b'Z' => {
+                self.prefixes -= 1;
+                if self.prefixes == 0 {
+                    self.preparing = None;
+                }
+            }
             b'D' if self.xid == Xid::Asked && self.prefixes == 1 => self.xid = Xid::read(body),
             // Nothing of ours asks for other data.
             b'G' | b'H' | b'W' => return Err(Broken::Protocol),

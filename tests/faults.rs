@@ -6,6 +6,7 @@
 
 mod again;
 mod alone;
+mod armed;
 mod disks;
 mod election;
 mod network;

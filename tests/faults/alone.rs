@@ -124,7 +124,7 @@ fn shut_us_out(node: &PgNode) {
 }
 
 /// PostgreSQL ends every session then, and recovers.
-fn kill_a_backend(node: &PgNode) {
+pub fn kill_a_backend(node: &PgNode) {
     let one =
         "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1";
     let pid = node.psql(one).unwrap().parse().unwrap();

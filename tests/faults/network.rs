@@ -84,6 +84,30 @@ fn cut_on_one_side(way: Cut) {
     assert!(history.failed_reads().is_empty(), "{:?}", history.failed_reads());
 }
 
+/// Only we do not hear the primary, which may acknowledge commits to others: no standby would keep it from that. As it
+/// is idle then, its standbys have to ask whether it lives.
+#[test]
+fn a_primary_that_only_we_do_not_hear_is_not_replaced_when_no_commit_waits_for_standbys() {
+    let (scene, relay) = cuttable(ClusterOptions { durable: true, ..Default::default() });
+    for node in scene.cluster.nodes() {
+        node.alter_system("wal_receiver_timeout", "3s").unwrap();
+    }
+    let load = scene.load();
+    let cut = Instant::now();
+    relay.cut(Cut::AllButReplication);
+    thread::sleep(LONG);
+    relay.cut(Cut::Nothing);
+    let outage = scene.resumed(&load, cut);
+    scene.await_whole(0);
+    let history = scene.settle(load);
+    measured("primary cut off from us alone, asynchronous", format_args!("no writes for {outage:?}"));
+    let story = scene.story();
+    assert_eq!(scene.promotions(), 0, "{story}");
+    assert!(story.contains("hears the primary"), "{story}");
+    assert!(history.most_errors_of_a_writer() <= ERRORS_PER_LOSS, "{:?}", history.failed_writes());
+    assert!(history.failed_reads().is_empty(), "{:?}", history.failed_reads());
+}
+
 /// Nobody hears the primary, or everybody speaks to it and hears no answer.
 #[test]
 fn a_primary_that_nobody_hears_is_replaced_and_acknowledges_nothing_more() {

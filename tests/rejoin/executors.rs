@@ -344,7 +344,7 @@ fn an_agent_does_nothing_for_whom_it_does_not_know_or_for_what_is_no_job() {
     let proxy = through_agent(&lab, &agent, "proxy");
     let source =
         Source { host: "h\nx".into(), port: 1, user: "u".into(), database: "d".into(), password: None, sslmode: None };
-    let upstream = Upstream { source, name: "n0".into(), slot: None };
+    let upstream = Upstream { source, name: "n0".into(), slot: None, others: Vec::new() };
     let job = Job { op: "op-1".into(), epoch: 1, steps: vec![Step::Follow(upstream)], limit: PATIENCE };
     let refused = block_on(howdah::control::host::Host::carry_out(&proxy, &job, &mut |_: &str| {})).unwrap_err();
     assert!(matches!(refused, HostError::Unfit(_)), "{refused}");

@@ -128,7 +128,7 @@ impl Lab {
 
     /// How a node follows another.
     pub fn upstream(&self, number: usize, of: usize) -> Upstream {
-        Upstream { source: self.source(of), name: self.node(number).name.clone(), slot: None }
+        Upstream { source: self.source(of), name: self.node(number).name.clone(), slot: None, others: Vec::new() }
     }
 
     pub fn job(&self, steps: Vec<Step>) -> Job {

@@ -181,8 +181,8 @@ pub enum Effect {
     /// Primary: `standby.signal`, and whom to follow once it is back. Reads both first. Finding:
     /// [`Finding::Position`], the end of what has been inserted.
     Arm {
-        /// Whom it will follow.
-        upstream: Name,
+        /// Whom it will follow; `None`: whichever of the others is the primary by then.
+        upstream: Option<Name>,
         /// With which slot.
         slot: Option<String>,
     },

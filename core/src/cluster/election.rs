@@ -50,7 +50,8 @@ pub struct Safe {
     pub fit: Vec<Name>,
     /// Nodes that have less, and may be brought forward.
     pub behind: Vec<Name>,
-    /// The floor is everything that may have been acknowledged. Otherwise only the old primary itself is fit.
+    /// The floor is everything that may have been acknowledged, or as much as may be lost less. Otherwise only the old
+    /// primary itself is fit.
     pub complete: bool,
     /// Bytes of the old primary's log, as far as it was seen, that nobody has.
     pub loss_bytes: u64,
@@ -83,7 +84,8 @@ impl Ballot<'_> {
         }
         // The old primary has everything that it acknowledged, but may not have replayed it yet: of how far the
         // others must be, its position says nothing.
-        let only_old = self.old_is_heard() && !self.complete() && !self.operation.allow_loss;
+        let unknown = self.record.electorate == Electorate::Unbound && self.operation.flushed.is_none();
+        let only_old = self.old_is_heard() && (unknown || !self.complete()) && !self.operation.allow_loss;
         let furthest = self.usable().map(|heard| heard.at).max().ok_or("no standby answers")?;
         let floor = self.operation.floor.unwrap_or(furthest);
         let loss_bytes = self.operation.flushed.map_or(0, |flushed| flushed.0.saturating_sub(floor.0));

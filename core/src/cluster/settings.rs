@@ -36,6 +36,9 @@ pub struct Settings {
     pub max_lag_bytes: u64,
     /// How long a node in quarantine follows well before it is released. Default 5 s.
     pub quarantine_proof: Duration,
+    /// The primary is armed: restarted by whomever, it comes up as a standby. Default false: each crash that it
+    /// would get over by itself costs a promotion then.
+    pub armed_primary: bool,
 }
 
 /// Whether a lost primary is replaced.
@@ -104,6 +107,7 @@ impl Default for Settings {
             sync_restore_after: Duration::from_secs(10),
             max_lag_bytes: 16 << 20,
             quarantine_proof: Duration::from_secs(5),
+            armed_primary: false,
         }
     }
 }

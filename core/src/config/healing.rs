@@ -27,6 +27,8 @@ pub struct Healing {
     pub sync_stall_timeout: Duration,
     /// How long a standby behaves well before commits wait for it again.
     pub sync_restore_after: Duration,
+    /// A primary that is restarted comes up as a standby.
+    pub armed_primary: bool,
     /// A program and its arguments that is told of each event; empty for none.
     pub event_command: Vec<String>,
 }
@@ -69,6 +71,7 @@ impl Default for Healing {
             fence_timeout: Duration::from_secs(10),
             sync_stall_timeout: Duration::from_secs(5),
             sync_restore_after: Duration::from_secs(10),
+            armed_primary: false,
             event_command: Vec::new(),
         }
     }

@@ -118,6 +118,13 @@ fn settings(needs: Needs) -> Vec<Question> {
             "wal_receiver_status_interval is more than 1s: commits may wait that long when the synchronous standby changes",
         ),
         ask(
+            Failover,
+            Advice,
+            "(SELECT setting::int BETWEEN 1 AND 3000 FROM pg_settings WHERE name = 'wal_receiver_timeout')",
+            "wal_receiver_timeout is more than 3s: a standby that receives nothing cannot tell whether its primary hangs \
+             or has nothing to send, as when only the proxy does not reach it",
+        ),
+        ask(
             Rejoin,
             Missing,
             format!("{} = 'on' OR {} = 'on'", set("wal_log_hints"), set("data_checksums")),

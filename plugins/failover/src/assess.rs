@@ -56,12 +56,17 @@ pub fn assess(settings: &Settings, cluster: &Cluster) -> Verdict {
     if cluster.paused {
         return Verdict::Hold(format!("automatic failover is paused; {reason}"));
     }
+    // Where it was restarted as a standby, others may stream from it, and nobody takes writes until somebody is promoted.
+    let is_demoted = cluster
+        .reports_of(primary, settings.report_max_age.0)
+        .any(|(_, report)| report.reachability == Reachability::Ok && report.role == NodeRole::Standby);
     if let Testimony::HeardBy(name) = testimony
+        && !is_demoted
         && !(cluster.synchronous && settings.heard_by_standbys == HeardByStandbys::FailOverIfSynchronous)
     {
         return contradiction(settings, cluster, primary, name);
     }
-    if let Some(remaining) = too_soon(settings, cluster) {
+    if let Some(remaining) = too_soon(settings, cluster).filter(|_| !is_demoted) {
         let why = format!("the last promotion was less than {} ago; {reason}", time(settings.min_interval.0));
         return Verdict::Wait((remaining, why));
     }
@@ -78,7 +83,8 @@ fn opinion(settings: &Settings, report: &NodeReport, fall: u32) -> Opinion {
     let often = report.checks >= settings.fall;
     let lasting = time(report.lasting);
     let (is_lost, why) = match &report.reachability {
-        Reachability::Ok if report.role == NodeRole::Standby => (often, "it has become a standby".to_owned()),
+        // It says so itself: asking again would make it no truer.
+        Reachability::Ok if report.role == NodeRole::Standby => (true, "it has become a standby".to_owned()),
         Reachability::Ok => return Opinion::Well,
         Reachability::Misconfigured(why) => return Opinion::None(why.clone()),
         Reachability::Refused => (report.checks >= fall, "it refuses connections".to_owned()),

@@ -283,7 +283,11 @@ impl Machine {
     fn choose(&mut self, operation: &Operation, safe: &Safe, ranked: Vec<Name>) -> bool {
         let wanted = operation.target.clone().filter(|target| !operation.failed.contains(target));
         let ranked = match wanted {
-            Some(target) if operation.kind != Kind::Switchover => vec![target],
+            // Nobody else in its place, but the old primary when it has come back as a standby: then nothing is lost.
+            Some(target) if operation.kind != Kind::Switchover => {
+                let old = operation.old.clone().filter(|old| !operation.failed.contains(old));
+                std::iter::once(target).chain(old).collect()
+            }
             Some(target) => std::iter::once(target).chain(ranked).chain(safe.fit.clone()).collect(),
             None => ranked,
         };

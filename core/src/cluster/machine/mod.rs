@@ -6,8 +6,9 @@
 //!
 //! In reading order: [`watch`] is for the time between operations; [`failover`], [`promote`] and [`undo`] replace the
 //! primary, and [`switchover`] does it while it is up; [`follow`] and [`rejoin`] make others follow it; [`upkeep`] keeps
-//! the synchronous set; [`external`] is what others did; [`orders`] are the operators'.
+//! the synchronous set, and [`arming`] the primary armed; [`external`] is what others did; [`orders`] are the operators'.
 
+mod arming;
 mod external;
 mod failover;
 mod follow;
@@ -26,7 +27,9 @@ mod watch;
 
 use std::time::Duration;
 
-use self::{failover::Run, follow::Following, inquiry::Inquiry, tasks::Tasks, upkeep::Upkeep, watch::Watch};
+use self::{
+    arming::Arming, failover::Run, follow::Following, inquiry::Inquiry, tasks::Tasks, upkeep::Upkeep, watch::Watch,
+};
 use super::{
     action::{Action, Event, Ticket, Told, Urgency},
     name::Name,
@@ -69,6 +72,7 @@ pub struct Machine {
     run: Run,
     following: Following,
     upkeep: Upkeep,
+    arming: Arming,
     quarantine: Vec<Quarantined>,
     /// While split: those that claim to be primary.
     rivals: Vec<Name>,
@@ -108,6 +112,7 @@ impl Machine {
             run: Run::default(),
             following: Following::default(),
             upkeep: Upkeep::default(),
+            arming: Arming::default(),
             quarantine: Vec::new(),
             rivals: Vec::new(),
             ticket: None,
@@ -281,6 +286,7 @@ impl Machine {
         self.tell(urgency, kind.word(), None, words);
         self.answer(result);
         self.tasks.clear(id);
+        self.arming.renew();
         self.record.operation = None;
         self.log();
     }

@@ -24,7 +24,7 @@ const CHECKPOINT_MAX: Duration = Duration::from_secs(600);
 const DRAIN_LATE: Duration = Duration::from_secs(1);
 
 /// One statement, or writing one file.
-const ARM_MAX: Duration = Duration::from_secs(2);
+pub(super) const ARM_MAX: Duration = Duration::from_secs(2);
 
 /// A fast stop after a checkpoint.
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -153,7 +153,7 @@ impl Machine {
         if let Err(why) = self.check_target(&target) {
             return self.call_off(&why);
         }
-        let arm = Effect::Arm { upstream: target, slot: self.slot_of(old) };
+        let arm = Effect::Arm { upstream: Some(target), slot: self.slot_of(old) };
         match self.want(operation.id, old, arm, ARM_MAX) {
             Progress::Done(finding) => {
                 if let (Finding::Position { at, .. }, Some(operation)) = (finding, &mut self.record.operation) {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::super::{
     action::{Action, Effect, Finding, Outcome, Task, TaskId, Told, Urgency},
     name::Name,
+    verdict::StandbySet,
 };
-use super::Machine;
+use super::{Machine, upkeep::NO_OPERATION};
 
 /// From a failure to the next try. An effect that fails does so in some milliseconds; what makes it fail lasts longer.
 const RETRY_PAUSE: Duration = Duration::from_millis(300);
@@ -53,11 +54,15 @@ impl Tasks {
         self.list.iter().filter(|entry| entry.over.is_none()).map(|entry| entry.task.clone()).collect()
     }
 
-    /// One that is under way on that node for that operation.
-    pub(super) fn pending_on(&self, node: &Name, operation: u64) -> Option<Effect> {
-        let of = |task: &Task| task.operation == operation && task.node == *node;
-        let pending = |entry: &&Entry| of(&entry.task) && entry.over.is_none();
-        self.list.iter().find(pending).map(|entry| entry.task.effect.clone())
+    /// The synchronous set that is being set on that node beside all operations.
+    pub(super) fn pending_set(&self, node: &Name) -> Option<Option<StandbySet>> {
+        let of = |task: &Task| task.operation == NO_OPERATION && task.node == *node;
+        self.list.iter().filter(|entry| of(&entry.task) && entry.over.is_none()).find_map(|entry| {
+            match &entry.task.effect {
+                Effect::SetSync { set } => Some(set.clone()),
+                _ => None,
+            }
+        })
     }
 
     /// The operation's effects are of no interest any more.

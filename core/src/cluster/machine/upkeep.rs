@@ -103,7 +103,7 @@ impl Machine {
     }
 
     /// The primary, if it answers as one on the route's timeline.
-    fn healthy_primary(&self) -> Option<&SeenNode> {
+    pub(super) fn healthy_primary(&self) -> Option<&SeenNode> {
         let primary = self.seen(self.record.route.primary.as_deref()?)?;
         let current = primary.claims() && primary.viewed.timeline == Some(self.record.route.timeline);
         (current && self.asked_after(primary, self.route_since)).then_some(primary)
@@ -131,7 +131,7 @@ impl Machine {
             return false;
         };
         let (primary, names) = primary;
-        if let Some(Effect::SetSync { set }) = self.tasks.pending_on(&primary, NO_OPERATION) {
+        if let Some(set) = self.tasks.pending_set(&primary) {
             // Nothing is decided while it is not certain what is in effect.
             return self.apply(&primary, set);
         }

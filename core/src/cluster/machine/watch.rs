@@ -191,7 +191,9 @@ impl Machine {
 
     /// The facts say that it is lost: may it be replaced now?
     fn confirm(&mut self, proof: Proof) -> bool {
-        if let Some(left) = self.guard() {
+        // An armed primary that has restarted waits to be promoted again.
+        let restarted = proof == Proof::Demoted && self.settings.armed_primary;
+        if let Some(left) = self.guard().filter(|_| !restarted) {
             self.refuse(format!("the last failover is less than {:?} ago", self.settings.failover_interval));
             self.wake_in(Some(left));
             return false;
@@ -268,7 +270,7 @@ impl Machine {
             return false;
         }
         self.shed_slots();
-        self.follow_up() || self.keep_sync_set()
+        self.follow_up() || self.keep_sync_set() || self.keep_armed()
     }
 
     /// Whoever was primary and follows again has no use for the slots of the others, which would fill its disk.

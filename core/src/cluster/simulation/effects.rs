@@ -32,6 +32,8 @@ impl Steward {
                         Ok(Some(finding)) => Outcome::Done(finding),
                         Err(why) => Outcome::Failed(why),
                         Ok(None) if world.now < sent.give_up => {
+                            // Whoever waits for its effect keeps the node's control session.
+                            blocked[sent.node] |= !on_host;
                             self.inbox.push(sent);
                             continue;
                         }
@@ -115,7 +117,7 @@ impl Steward {
             Effect::Arm { .. } | Effect::Disarm if !primary => return Err("is in recovery".into()),
             Effect::Arm { upstream, .. } => {
                 world.nodes[node].signal = true;
-                world.nodes[node].upstream = Some(place(upstream));
+                world.nodes[node].upstream = upstream.as_deref().map(place);
                 return Ok(Some(position(world, node)));
             }
             Effect::Disarm => world.nodes[node].signal = false,

@@ -69,6 +69,8 @@ pub struct Scenario {
     sync: SyncMode,
     double: bool,
     controlled: bool,
+    /// The primary is armed, if it is controlled.
+    armed: bool,
     rough: bool,
     drain_fails: bool,
     faults: Vec<Fault>,
@@ -100,6 +102,7 @@ impl Scenario {
             sync: SyncMode::On,
             double: false,
             controlled: true,
+            armed: false,
             rough: false,
             drain_fails: false,
             faults: Vec::new(),
@@ -157,6 +160,7 @@ impl Scenario {
             faults,
             die_at: dice.chance(20).then(|| dice.place(80) + 1),
             benign: false,
+            armed: dice.chance(30),
         }
     }
 
@@ -198,6 +202,7 @@ impl Scenario {
             sync_restore_after: Duration::from_secs(1),
             max_lag_bytes: 30,
             quarantine_proof: Duration::from_secs(1),
+            armed_primary: self.armed,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
         layer::Part,
         path::KeyPath,
         section::{Context, Section},
-        types::{Cluster, Executor, Node},
+        types::{Cluster, Executor, ExecutorKind, Node},
         value::is_name,
     },
     executor, refuse_name,
@@ -45,14 +45,22 @@ pub(super) fn clusters(context: &Context<'_>, table: &Dict) -> BTreeMap<String, 
 
 fn cluster(context: &Context<'_>, name: &str, section: &Section<'_>) -> Cluster {
     let executor = executor::of_cluster(section);
+    let nodes = nodes(context, section, &executor);
+    let healing = healing(section);
+    if healing.armed_primary
+        && let Some(node) = nodes.iter().find(|node| node.executor.kind == ExecutorKind::None)
+    {
+        let path = section.path.key("armed_primary");
+        section.refuse("armed_primary", format!("`{path}` needs an executor, and {:?} has none", node.name));
+    }
     Cluster {
         name: name.into(),
-        nodes: nodes(context, section, &executor),
+        nodes,
         control_user: section.value("control_user"),
         control_password: section.maybe("control_password"),
         control_database: section.value("control_database"),
         failover: section.value("failover"),
-        healing: healing(section),
+        healing,
         replication_user: section.maybe("replication_user"),
         replication_password: section.maybe("replication_password"),
     }
@@ -71,6 +79,7 @@ fn healing(section: &Section<'_>) -> Healing {
         fence_timeout: section.value("fence_timeout"),
         sync_stall_timeout: section.value("sync_stall_timeout"),
         sync_restore_after: section.value("sync_restore_after"),
+        armed_primary: section.value("armed_primary"),
         event_command: section.value("event_command"),
     }
 }

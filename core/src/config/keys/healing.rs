@@ -9,7 +9,7 @@ use super::{
     Key, Kind, TIME, whole,
 };
 
-pub(in super::super) static KEYS: [Key; 13] = [
+pub(in super::super) static KEYS: [Key; 14] = [
     Key::new(
         "failover",
         Kind::Choice(words::<Failover>),
@@ -85,6 +85,14 @@ pub(in super::super) static KEYS: [Key; 13] = [
         TIME,
         "10",
         "How long a standby that went behaves well before commits wait for it again.",
+    ),
+    Key::new(
+        "armed_primary",
+        Kind::Flag,
+        "false",
+        "The primary runs with standby.signal in its data directory and the other nodes in its primary_conninfo. Whoever \
+         restarts it, after a crash or by mistake, gets a standby: of the new primary, if there is one, else it is \
+         promoted again, which costs a timeline for each crash. Needs an executor.",
     ),
     Key::new(
         "event_command",

@@ -138,6 +138,18 @@ pub struct Upstream {
     pub name: String,
     /// Its slot there, which exists already.
     pub slot: Option<String>,
+    /// Others that may be the primary by the time that the follower looks; it follows the one that is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Address>,
+}
+
+/// Where a node listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// As [`Source::host`].
+    pub host: String,
+    /// Its port.
+    pub port: u16,
 }
 
 /// What `pg_rewind` needs to know.
@@ -194,6 +206,8 @@ impl Job {
                     upstream.source.check()?;
                     fit(is_line(&upstream.name), "the follower's name")?;
                     fit(upstream.slot.as_deref().is_none_or(is_slot), "the slot's name")?;
+                    let are_hosts = upstream.others.iter().all(|other| is_line(&other.host) && !other.host.is_empty());
+                    fit(are_hosts, "another source's host")?;
                 }
                 Step::Rewind(rewind) => {
                     rewind.source.check()?;

@@ -21,7 +21,7 @@ pub mod state;
 
 pub use error::HostError;
 pub use executor::Executor;
-pub use job::{Job, KeepFrom, Password, Rebuild, Rewind, Source, Step, StopMode, Upstream, Warrant};
+pub use job::{Address, Job, KeepFrom, Password, Rebuild, Rewind, Source, Step, StopMode, Upstream, Warrant};
 pub use state::{ControlData, NodeState};
 
 /// Hears what a job is doing: its steps, and the lines that its commands print.

@@ -1,6 +1,6 @@
 //! Values where others read them: a shell's words, libpq's connection strings, PostgreSQL's configuration files, SQL.
 
-use super::job::{Source, Upstream};
+use super::job::{Address, Source, Upstream};
 
 /// One word of a POSIX shell.
 ///
@@ -32,10 +32,18 @@ fn conninfo_value(text: &str) -> String {
 
 /// How to connect to a source, without the password.
 pub fn conninfo(source: &Source) -> String {
+    conninfo_of(source, &[])
+}
+
+fn conninfo_of(source: &Source, others: &[Address]) -> String {
+    let hosts: Vec<&str> =
+        [&source.host].into_iter().chain(others.iter().map(|other| &other.host)).map(|host| &**host).collect();
+    let ports: Vec<String> =
+        [source.port].into_iter().chain(others.iter().map(|other| other.port)).map(|port| port.to_string()).collect();
     let mut text = format!(
         "host={} port={} user={} dbname={}",
-        conninfo_value(&source.host),
-        source.port,
+        conninfo_value(&hosts.join(",")),
+        ports.join(","),
         conninfo_value(&source.user),
         conninfo_value(&source.database)
     );
@@ -45,9 +53,14 @@ pub fn conninfo(source: &Source) -> String {
     text
 }
 
-/// A standby's `primary_conninfo`. It has the password, as the one that `pg_basebackup` writes.
+/// A standby's `primary_conninfo`. It has the password, as the one that `pg_basebackup` writes. Where there are several
+/// nodes, the one that takes writes is followed, as
+/// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS> says.
 pub fn primary_conninfo(upstream: &Upstream) -> String {
-    let mut text = conninfo(&upstream.source);
+    let mut text = conninfo_of(&upstream.source, &upstream.others);
+    if !upstream.others.is_empty() {
+        text += " target_session_attrs=primary";
+    }
     text += &format!(" application_name={}", conninfo_value(&upstream.name));
     if let Some(password) = &upstream.source.password {
         text += &format!(" password={}", conninfo_value(&password.0));
@@ -92,7 +105,11 @@ mod tests {
             sslmode: Some("verify-full".into()),
         };
         assert_eq!(conninfo(&source), r"host='db 1' port=5433 user='o\'neil' dbname='postgres' sslmode='verify-full'");
-        let upstream = Upstream { source, name: "n1".into(), slot: None };
+        let mut upstream = Upstream { source, name: "n1".into(), slot: None, others: Vec::new() };
         assert!(primary_conninfo(&upstream).ends_with(" application_name='n1' password='p w'"));
+        upstream.others.push(Address { host: "db2".into(), port: 5434 });
+        let whoever = primary_conninfo(&upstream);
+        assert!(whoever.starts_with("host='db 1,db2' port=5433,5434 user="), "{whoever}");
+        assert!(whoever.contains(" target_session_attrs=primary "), "{whoever}");
     }
 }

@@ -337,7 +337,7 @@ impl<H: Host> Rejoin<'_, H> {
 
     fn upstream(&self) -> Upstream {
         let source = self.replication_source();
-        Upstream { source, name: self.node.name.to_string(), slot: self.slot.clone() }
+        Upstream { source, name: self.node.name.to_string(), slot: self.slot.clone(), others: Vec::new() }
     }
 }
 

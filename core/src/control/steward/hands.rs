@@ -17,7 +17,7 @@ use crate::{
     config::types::{Cluster, SwitchoverPinned},
     control::{
         dial::{ControlLogin, in_words},
-        host::{Executor, Host, Job, Step, StopMode, Upstream, Warrant},
+        host::{Address, Executor, Host, Job, Step, StopMode, Upstream, Warrant},
         monitor::MonitorHandle,
         rejoin::{self, Rejoin},
     },
@@ -236,7 +236,10 @@ impl Hands {
         Ok(match effect {
             Effect::Stop => Step::Stop(StopMode::Fast),
             Effect::Start => Step::Start(warrant),
-            Effect::Arm { upstream, slot } => Step::Follow(self.upstream(&task.node, upstream, slot.clone())?),
+            Effect::Arm { upstream: Some(upstream), slot } => {
+                Step::Follow(self.upstream(&task.node, upstream, slot.clone())?)
+            }
+            Effect::Arm { upstream: None, slot } => Step::Follow(self.whoever_leads(&task.node, slot.clone())?),
             Effect::Disarm => Step::Disarm,
             other => return Err(VoiceError::Refused(format!("{} is not done on a machine", other.word()))),
         })
@@ -272,7 +275,17 @@ impl Hands {
         let found = cluster.nodes.iter().find(|other| *other.name == *upstream);
         let found = found.ok_or_else(|| VoiceError::Refused(format!("no node is named {upstream}")))?;
         let source = rejoin::replication_source(&cluster, found, &login);
-        Ok(Upstream { source, name: node.to_owned(), slot })
+        Ok(Upstream { source, name: node.to_owned(), slot, others: Vec::new() })
+    }
+
+    /// How that node follows whichever of the others is the primary.
+    fn whoever_leads(&self, node: &str, slot: Option<String>) -> Result<Upstream, VoiceError> {
+        let cluster = self.cluster();
+        let mut others = cluster.nodes.iter().filter(|other| *other.name != *node);
+        let first = others.next().ok_or_else(|| VoiceError::Refused("it is the only node".to_owned()))?;
+        let mut upstream = self.upstream(node, &first.name, slot)?;
+        upstream.others = others.map(|other| Address { host: other.host.to_string(), port: other.port }).collect();
+        Ok(upstream)
     }
 
     /// The slots of all nodes.

@@ -39,6 +39,7 @@ pub(super) fn of(cluster: &Cluster) -> Settings {
         fence_timeout: healing.fence_timeout,
         sync_stall_timeout: healing.sync_stall_timeout,
         sync_restore_after: healing.sync_restore_after,
+        armed_primary: healing.armed_primary,
         ..Settings::default()
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     super::super::{
-        action::{Order, Refusal},
+        action::{Event, Order, Refusal},
         quarantine::Offence,
         settings::{FailoverMode, SyncMode},
         sight::Held,
@@ -166,4 +166,36 @@ fn a_standby_that_does_not_receive_is_reported_and_started_anew_by_order() {
 
     assert!(lab.did("stop n3") && lab.did("start n3"), "{:?}", lab.done);
     assert_eq!(lab.answers.pop(), Some(Ok("n3 follows the primary".into())));
+}
+
+#[test]
+fn the_primary_is_armed_in_each_term_and_disarmed_when_that_is_not_wanted() {
+    let mut wanted = settings(SyncMode::On);
+    wanted.armed_primary = true;
+    let mut lab = Lab::with(wanted.clone(), None);
+    lab.pass(5_000);
+    assert!(lab.did("arm n1"), "{:?}", lab.done);
+
+    lab.kill("n1");
+    lab.pass(8_000);
+    let arms = |lab: &Lab| lab.done.iter().filter(|done| done.starts_with("arm ")).cloned().collect::<Vec<_>>();
+    assert_eq!(arms(&lab).len(), 2, "{:?}", lab.done);
+
+    wanted.armed_primary = false;
+    lab.take(Event::Reconfigured(wanted));
+    lab.pass(1_000);
+    assert!(lab.done.last().is_some_and(|done| done.starts_with("disarm ")), "{:?}", lab.done);
+    assert_eq!(arms(&lab).len(), 2);
+}
+
+#[test]
+fn a_primary_that_cannot_be_armed_is_tried_now_and_then() {
+    let mut wanted = settings(SyncMode::On);
+    wanted.armed_primary = true;
+    let mut lab = Lab::with(wanted, None);
+    lab.failing = vec![("arm", "n1")];
+    lab.pass(20_000);
+    let tries = lab.done.iter().filter(|done| *done == "arm n1 failed").count();
+    assert_eq!(tries, 1, "and then once every half minute: {:?}", lab.done);
+    assert_eq!(lab.state(), State::Steady);
 }

@@ -88,8 +88,8 @@ impl<D: Dial> Probe<D> {
     pub(super) async fn run(self) {
         let mut pause = Pause::default();
         loop {
-            let asked_at = Instant::now();
-            let visited = self.visit().await;
+            let mut asked_at = Instant::now();
+            let visited = self.visit(&mut asked_at).await;
             self.question.set(None);
             match visited {
                 // It was good and is over; why shows when we come again.
@@ -103,22 +103,23 @@ impl<D: Dial> Probe<D> {
         }
     }
 
-    /// One session, from connect to its end. Fails if it never was of use, or when the node falls silent.
-    async fn visit(&self) -> Result<(), Failure> {
+    /// One session, from connect to its end. Fails if it never was of use, or when the node falls silent: to what was
+    /// asked last, and when that was.
+    async fn visit(&self, asked_at: &mut Instant) -> Result<(), Failure> {
         let target = self.orders.borrow().target.clone();
         let mut link = self.enter(&target).await?;
         let identity = self.introduce(&mut link).await?;
         let tells_more = self.heals() && self.ask(&mut link, PREPARE_CLUSTER).await.is_ok();
         let mut before: Option<Sample> = None;
         loop {
-            let asked_at = Instant::now();
-            self.question.set(Some(asked_at));
+            *asked_at = Instant::now();
+            self.question.set(Some(*asked_at));
             let sample = self.sample(&mut link, identity, tells_more).await;
             match sample {
                 Ok(sample) => {
                     self.log_receiver(&target.node, before.as_ref(), &sample);
                     before = Some(sample.clone());
-                    self.tell(asked_at, Ok(sample)).await;
+                    self.tell(*asked_at, Ok(sample)).await;
                 }
                 Err(failure) if before.is_none() || matches!(failure.kind, FailureKind::Silent(_)) => {
                     return Err(failure);
@@ -132,8 +133,8 @@ impl<D: Dial> Probe<D> {
             }
             self.question.set(None);
             tokio::select! {
-                () = sleep_until(asked_at + self.timings().probe_interval) => {}
-                () = self.poke.notified() => sleep_until(asked_at + DEMAND_SPACING).await,
+                () = sleep_until(*asked_at + self.timings().probe_interval) => {}
+                () = self.poke.notified() => sleep_until(*asked_at + DEMAND_SPACING).await,
                 loss = link.over() => {
                     self.lost(loss).await;
                     return Ok(());

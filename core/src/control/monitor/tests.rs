@@ -8,6 +8,7 @@ use std::{
 
 use super::*;
 use crate::{
+    cluster::sight::Held,
     config::types::Node,
     control::{
         dial::Link,
@@ -240,6 +241,19 @@ async fn a_hung_node_is_down_after_the_timeout_and_delays_no_other() {
         let age = play.node(place).sampled_at.elapsed();
         assert!(age <= INTERVAL, "n{place} was asked {age:?} ago");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_began_with_the_question_that_was_not_answered() {
+    let play = Play::begin().await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    play.stage.set("n1", Mood::Hangs);
+
+    play.until_health(1, Health::Down).await;
+
+    let held = play.handle.sight().nodes[1].held;
+    let Held::Reset(silence) = held else { panic!("{held:?}") };
+    assert!(silence >= TIMEOUT && silence <= TIMEOUT + INTERVAL, "{silence:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,6 +33,10 @@ fn an_armed_primary_that_crashes_is_promoted_again() {
         await_armed(&scene);
         assert_eq!(scene.promotions(), crash, "{}", scene.story());
     }
+    // What stops it on purpose arms it in its own way.
+    scene.order("SWITCHOVER");
+    scene.await_whole(2);
+    await_armed(&scene);
     let history = scene.settle(load);
     assert!(history.most_errors_of_a_writer() <= 2, "{:?}\n{}", history.failed_writes(), scene.story());
     assert!(history.failed_reads().is_empty(), "{:?}\n{}", history.failed_reads(), scene.story());

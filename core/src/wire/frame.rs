@@ -10,6 +10,9 @@ pub const HEADER_BYTES: usize = 5;
 /// Longest message that PostgreSQL itself takes (`PQ_LARGE_MESSAGE_LIMIT`: MaxAllocSize).
 pub const MESSAGE_MAX_BYTES: usize = 0x3fff_ffff;
 
+/// As many bytes of a string are looked at one by one; the search for the end of a longer one takes several at once.
+const NAME_BYTES: usize = 12;
+
 /// The header of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -45,8 +48,12 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, BadLength> {
 /// Reads a zero-terminated string at the start of `bytes`; answers it with what follows it.
 #[inline]
 pub fn cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let text = CStr::from_bytes_until_nul(bytes).ok()?.to_bytes();
-    Some((text, &bytes[text.len() + 1..]))
+    // Names are short, texts are not.
+    let end = match bytes.iter().take(NAME_BYTES).position(|&byte| byte == 0) {
+        Some(end) => end,
+        None => NAME_BYTES + CStr::from_bytes_until_nul(bytes.get(NAME_BYTES..)?).ok()?.count_bytes(),
+    };
+    Some((&bytes[..end], &bytes[end + 1..]))
 }
 
 /// Appends a message whose body `write` appends; fills the length in afterwards.
@@ -84,6 +91,15 @@ mod tests {
         put(&mut out, b'C', |out| put_cstr(out, b"SET"));
         assert_eq!(out, b"C\0\0\0\x08SET\0");
         assert_eq!(cstr(&out[5..]), Some((&b"SET"[..], &b""[..])));
-        assert_eq!(cstr(b"no end"), None);
+    }
+
+    #[test]
+    fn the_end_of_a_string_is_found_wherever_it_is() {
+        for length in 0..3 * NAME_BYTES {
+            let text = "x".repeat(length);
+            let (ended, follows) = (format!("{text}\0rest\0"), &b"rest\0"[..]);
+            assert_eq!(cstr(ended.as_bytes()), Some((text.as_bytes(), follows)), "{length}");
+            assert_eq!(cstr(text.as_bytes()), None, "{length}");
+        }
     }
 }

@@ -36,6 +36,13 @@ fn nobody_acts_on_a_machine_when_nothing_is_said() {
 }
 
 #[test]
+fn a_primary_is_armed_by_an_executor() {
+    let problems = given(&cluster("armed_primary = true", "")).load();
+    let said = problems.map_or_else(|errors| errors.to_string(), |_| String::new());
+    assert!(said.contains("`clusters.main.armed_primary` needs an executor, and \"n0\" has none"), "{said}");
+}
+
+#[test]
 fn an_executor_needs_what_it_works_with() {
     for (kind, missing) in [
         ("exec", &["data_dir"][..]),

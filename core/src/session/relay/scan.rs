@@ -37,7 +37,10 @@ impl Exchange {
                 if self.to_client.len() - at < next.total {
                     break;
                 }
-                self.swallow(at, next, server)?;
+                if let Err(broken) = self.swallow(at, next, server) {
+                    self.pass_until(at);
+                    return Err(broken);
+                }
                 continue;
             }
             // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
@@ -77,6 +80,11 @@ impl Exchange {
     fn swallow(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<(), Broken> {
         let body = &self.to_client.filled()[at + HEADER_BYTES..at + next.total];
         match next.tag {
+            // The server is lost, whatever it was asked.
+            b'E' if self.keeps_farewells && is_fatal(body) && is_farewell(body) => {
+                self.parting = if self.hold { Parting::SaidAtOnce } else { Parting::Said };
+                return Err(self.server_gone(io::Error::other(farewell(body))));
+            }
             b'E' => match self.preparing.take_if(|_| self.prefixes == 1) {
                 Some(statement) => server.statements.remove(statement.id),
                 None => self.prefix_failure = Some(Box::new(RunError::from_body(body))),

@@ -16,13 +16,19 @@ fn await_armed(scene: &Scene) {
     scene.until("armed", || scene.primary().data.join("standby.signal").exists());
 }
 
+/// Two standbys, of which each commit waits for one, and a primary that is armed.
+fn scene() -> Scene {
+    let scene = Scene::with(synchronous(2), armed);
+    await_armed(&scene);
+    scene.await_whole(2);
+    scene
+}
+
 /// Its crash restart ends in recovery. It has everything, or somebody has all that was acknowledged: no row is lost, and
 /// who is promoted is armed in turn.
 #[test]
 fn an_armed_primary_that_crashes_is_promoted_again() {
-    let scene = Scene::with(synchronous(2), armed);
-    await_armed(&scene);
-    scene.await_whole(2);
+    let scene = scene();
     let load = scene.load();
     for crash in 1..=2 {
         let hurt = Instant::now();
@@ -45,9 +51,7 @@ fn an_armed_primary_that_crashes_is_promoted_again() {
 /// What starts it knows nothing of us, as systemd.
 #[test]
 fn an_armed_primary_that_somebody_restarts_after_it_was_replaced_follows_by_itself() {
-    let scene = Scene::with(synchronous(2), armed);
-    await_armed(&scene);
-    scene.await_whole(2);
+    let scene = scene();
     let old = scene.primary();
     old.kill9().unwrap();
     scene.until("replaced", || scene.primary().name != old.name && timeline(scene.primary()) == 2);

@@ -95,16 +95,20 @@ do_start() {
     fi
 }
 
-# Puts lines in the place of those in postgresql.auto.conf that say whom to follow.
+# Puts lines in the place of those in postgresql.auto.conf that say whom to follow. A server that runs may write to that
+# file in the same moment, so it stays as it is when it says that already.
 set_upstream() {
     conf=$DATA_DIR/postgresql.auto.conf
     new=$conf.howdah
+    pattern='^[[:space:]]*(primary_conninfo|primary_slot_name)[[:space:]=]'
+    present=$(grep -E "$pattern" "$conf" 2> /dev/null | sort)
+    [ "$present" != "$(printf '%s\n' "$1" | sort)" ] || return 0
     if [ -f "$conf" ]; then
-        grep -Ev '^[[:space:]]*(primary_conninfo|primary_slot_name)[[:space:]=]' "$conf" > "$new"
+        grep -Ev "$pattern" "$conf" > "$new"
     else
         true > "$new"
     fi
-    [ -z "$1" ] || printf '%s\n' "$1" >> "$new" || fail "cannot write $new"
+    printf '%s\n' "$1" >> "$new" || fail "cannot write $new"
     mv "$new" "$conf" || fail "cannot write $conf"
 }
 
@@ -115,7 +119,8 @@ do_disarm() {
         *) fail "the server is no primary" ;;
     esac
     rm -f "$DATA_DIR/standby.signal" || fail "cannot remove standby.signal"
-    set_upstream ''
+    set_upstream "primary_conninfo = ''
+primary_slot_name = ''"
 }
 
 do_follow() {

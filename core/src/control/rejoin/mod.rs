@@ -7,7 +7,6 @@
 pub mod decide;
 mod facts;
 pub mod history;
-pub mod retire;
 
 use std::time::Duration;
 

@@ -190,6 +190,24 @@ pub(super) async fn heartbeat(turn: &mut Turn<'_>, term: u64) -> Result<(), Voic
     turn.ask(&format!("SELECT pg_logical_emit_message(true, 'howdah', 'beat {term}')")).await.map(drop)
 }
 
+/// Primary: whom it will follow once it is a standby, which it does not become by this.
+pub(super) async fn aim(turn: &mut Turn<'_>, upstream: Option<&Upstream>) -> Result<(), VoiceError> {
+    if turn.is(IN_RECOVERY).await? {
+        return Err(VoiceError::Refused("it is in recovery".to_owned()));
+    }
+    let conninfo = upstream.map(primary_conninfo).unwrap_or_default();
+    let slot = upstream.and_then(|upstream| upstream.slot.as_deref()).unwrap_or_default();
+    let settings = [("primary_slot_name", slot), ("primary_conninfo", &*conninfo)];
+    // Also those that it has from elsewhere: whoever plants `standby.signal` finds them in postgresql.auto.conf and has
+    // no reason to write to that file, which would undo an ALTER SYSTEM of the same moment.
+    for (name, value) in settings {
+        turn.ask(&format!("ALTER SYSTEM SET {name} = {}", literal(value))).await?;
+    }
+    turn.ask(RELOAD).await?;
+    let has_them = settings.map(|(name, value)| format!("current_setting('{name}') = {}", literal(value)));
+    until(turn, &format!("SELECT {}", has_them.join(" AND "))).await
+}
+
 /// Primary: the end of what has been inserted.
 pub(super) async fn end_of_log(turn: &mut Turn<'_>) -> Result<Finding, VoiceError> {
     position(&turn.ask("SELECT pg_current_wal_insert_lsn()").await?)

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     effects,
@@ -78,17 +78,11 @@ impl Hands {
                 Outcome::Done(Finding::Nothing)
             }
             Effect::Drain => self.drain(&task, until).await,
-            Effect::Stop
-            | Effect::Start
-            | Effect::Arm { .. }
-            | Effect::Disarm
-            | Effect::Rewind { .. }
-            | Effect::Rebuild { .. } => self.on_the_machine(&task, warrant).await,
-            _ => match self.over_sql(&task, until).await {
-                Ok(finding) => Outcome::Done(finding),
-                Err(VoiceError::Refused(why) | VoiceError::NotEntered(why)) => Outcome::Failed(why),
-                Err(VoiceError::Lost(why)) => Outcome::Unknown(why),
-            },
+            Effect::Stop | Effect::Start | Effect::Rewind { .. } | Effect::Rebuild { .. } => {
+                outcome(self.on_the_machine(&task, until, warrant).await)
+            }
+            Effect::Arm { .. } | Effect::Disarm => outcome(self.arm(&task, until, warrant).await),
+            _ => outcome(self.over_sql(&task, until).await),
         }
     }
 
@@ -169,25 +163,23 @@ impl Hands {
         }
     }
 
-    /// Something on the node's machine.
-    async fn on_the_machine(&self, task: &Task, warrant: Warrant) -> Outcome {
-        match timeout(task.within, self.with_the_executor(task, warrant)).await {
-            Ok(Ok(())) if matches!(task.effect, Effect::Arm { .. }) => self.end_of_log(task).await,
-            Ok(Ok(())) => Outcome::Done(Finding::Nothing),
-            Ok(Err(why)) => Outcome::Failed(why),
-            Err(_) => Outcome::Unknown("it did not end in time".to_owned()),
-        }
+    /// The settings by SQL, because the server runs; what makes a standby of it at its next start, on its machine.
+    async fn arm(&self, task: &Task, until: Instant, warrant: Warrant) -> Result<Finding, VoiceError> {
+        let upstream = self.whom_it_will_follow(task)?;
+        let voice = self.voice(&task.node)?;
+        effects::aim(&mut voice.turn(task.term, until).await?, upstream.as_ref()).await?;
+        self.on_the_machine(task, until, warrant).await?;
+        // What a standby must have before the primary's place is its own.
+        effects::end_of_log(&mut voice.turn(task.term, until).await?).await
     }
 
-    /// What a standby must have before the primary's place is its own.
-    async fn end_of_log(&self, task: &Task) -> Outcome {
-        let until = Instant::now() + task.within;
-        let asked = async {
-            let voice = self.voice(&task.node)?;
-            let mut turn = voice.turn(task.term, until).await?;
-            effects::end_of_log(&mut turn).await
-        };
-        asked.await.map_or_else(|error: VoiceError| Outcome::Failed(error.to_string()), Outcome::Done)
+    /// Something on the node's machine.
+    async fn on_the_machine(&self, task: &Task, until: Instant, warrant: Warrant) -> Result<Finding, VoiceError> {
+        match timeout_at(until, self.with_the_executor(task, warrant)).await {
+            Ok(Ok(())) => Ok(Finding::Nothing),
+            Ok(Err(why)) => Err(VoiceError::Refused(why)),
+            Err(_) => Err(VoiceError::Lost("it did not end in time".to_owned())),
+        }
     }
 
     async fn with_the_executor(&self, task: &Task, warrant: Warrant) -> Result<(), String> {
@@ -236,13 +228,18 @@ impl Hands {
         Ok(match effect {
             Effect::Stop => Step::Stop(StopMode::Fast),
             Effect::Start => Step::Start(warrant),
-            Effect::Arm { upstream: Some(upstream), slot } => {
-                Step::Follow(self.upstream(&task.node, upstream, slot.clone())?)
-            }
-            Effect::Arm { upstream: None, slot } => Step::Follow(self.whoever_leads(&task.node, slot.clone())?),
-            Effect::Disarm => Step::Disarm,
+            Effect::Arm { .. } | Effect::Disarm => self.whom_it_will_follow(task)?.map_or(Step::Disarm, Step::Follow),
             other => return Err(VoiceError::Refused(format!("{} is not done on a machine", other.word()))),
         })
+    }
+
+    /// Nobody, when it is disarmed.
+    fn whom_it_will_follow(&self, task: &Task) -> Result<Option<Upstream>, VoiceError> {
+        match &task.effect {
+            Effect::Arm { upstream: Some(upstream), slot } => self.upstream(&task.node, upstream, slot.clone()).map(Some),
+            Effect::Arm { upstream: None, slot } => self.whoever_leads(&task.node, slot.clone()).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// A sign of life on the primary; on others only the session is kept.
@@ -291,5 +288,13 @@ impl Hands {
     /// The slots of all nodes.
     fn slots(&self) -> Vec<String> {
         super::settings::of(&self.cluster()).nodes.into_iter().filter_map(|node| node.slot).collect()
+    }
+}
+
+fn outcome(done: Result<Finding, VoiceError>) -> Outcome {
+    match done {
+        Ok(finding) => Outcome::Done(finding),
+        Err(VoiceError::Refused(why) | VoiceError::NotEntered(why)) => Outcome::Failed(why),
+        Err(VoiceError::Lost(why)) => Outcome::Unknown(why),
     }
 }

@@ -25,6 +25,9 @@ pub struct Record {
     pub drained: Vec<Name>,
     /// When a node was promoted by us last, milliseconds since 1970.
     pub promoted_unix_ms: Option<u64>,
+    /// The primary that was armed for `armed_primary`, or may have been, and not disarmed since.
+    #[serde(default)]
+    pub armed: Option<Name>,
 }
 
 /// Who takes writes.

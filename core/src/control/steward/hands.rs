@@ -236,7 +236,9 @@ impl Hands {
     /// Nobody, when it is disarmed.
     fn whom_it_will_follow(&self, task: &Task) -> Result<Option<Upstream>, VoiceError> {
         match &task.effect {
-            Effect::Arm { upstream: Some(upstream), slot } => self.upstream(&task.node, upstream, slot.clone()).map(Some),
+            Effect::Arm { upstream: Some(upstream), slot } => {
+                self.upstream(&task.node, upstream, slot.clone()).map(Some)
+            }
             Effect::Arm { upstream: None, slot } => self.whoever_leads(&task.node, slot.clone()).map(Some),
             _ => Ok(None),
         }

@@ -189,6 +189,24 @@ fn the_primary_is_armed_in_each_term_and_disarmed_when_that_is_not_wanted() {
 }
 
 #[test]
+fn a_primary_that_an_earlier_proxy_armed_is_disarmed() {
+    let mut wanted = settings(SyncMode::On);
+    wanted.armed_primary = true;
+    let mut lab = Lab::with(wanted.clone(), None);
+    lab.pass(5_000);
+    let record = lab.disk.clone().unwrap();
+    assert_eq!(record.armed.as_deref(), Some("n1"));
+
+    wanted.armed_primary = false;
+    let mut lab = Lab::with(wanted, Some(record));
+    lab.pass(5_000);
+
+    assert!(lab.did("disarm n1"), "{:?}", lab.done);
+    assert_eq!(lab.disk.as_ref().unwrap().armed, None);
+    assert_eq!(lab.done.iter().filter(|done| done.starts_with("disarm ")).count(), 1, "{:?}", lab.done);
+}
+
+#[test]
 fn a_primary_that_cannot_be_armed_is_tried_now_and_then() {
     let mut wanted = settings(SyncMode::On);
     wanted.armed_primary = true;

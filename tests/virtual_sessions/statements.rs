@@ -115,7 +115,7 @@ fn sql_executes_what_the_protocol_prepared() {
         assert_eq!((tags(&answer).as_str(), answer[1].value().as_str()), ("TDCZ", "42"));
         assert_eq!(other.query("EXECUTE ADD(40)")[1].value(), "42");
         one.query("BEGIN");
-        let make = "CREATE TEMP TABLE executed ON COMMIT DROP AS EXECUTE \"Add \"\"up\"\"\" (1)";
+        let make = "CREATE TEMP TABLE executed ON COMMIT DROP AS /* execute \"Add \"\"up\"\"\" */ EXECUTE \"Add \"\"up\"\"\" (1)";
         assert_eq!(tags(&one.query(make)), "CZ");
         assert_eq!(one.query("TABLE executed")[1].value(), "2");
         one.query("COMMIT");
@@ -134,6 +134,45 @@ fn sql_executes_what_the_protocol_prepared() {
     one.query("DROP TABLE soon_gone");
     assert_eq!(tags(&one.query("EXECUTE gone")), "EZ");
     assert_eq!(one.query("EXECUTE \"Add \"\"up\"\"\" (1)")[1].value(), "2");
+}
+
+#[test]
+fn an_unnamed_statement_executes_what_the_protocol_prepared() {
+    let proxy = proxy(1, |config| config.set("max_prepared_statements", "2"));
+    let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
+    one.send(&[parse("add", "SELECT $1::int + 1"), sync()].concat()).unwrap();
+    one.until_ready();
+    let crowd_out = |other: &mut Raw| {
+        for number in 1..=2 {
+            other
+                .send(
+                    &[parse("", "SELECT 0"), parse(&format!("s{number}"), &format!("SELECT {number}")), sync()]
+                        .concat(),
+                )
+                .unwrap();
+            other.until_ready();
+        }
+        other.send(&[message(b'C', b"Ss1\0"), message(b'C', b"Ss2\0"), sync()].concat()).unwrap();
+        other.until_ready();
+    };
+    for _ in 0..2 {
+        crowd_out(&mut other);
+        one.send(&[parse("", "EXECUTE add (41)"), bind("", &[]), message(b'D', b"P\0"), execute(), sync()].concat())
+            .unwrap();
+        let answer = one.until_ready();
+        assert_eq!((tags(&answer).as_str(), answer[3].value().as_str()), ("12TDCZ", "42"));
+        // In later batches the server may know neither the one nor the other.
+        for _ in 0..2 {
+            crowd_out(&mut other);
+            one.send(&run_described("")).unwrap();
+            let answer = one.until_ready();
+            assert_eq!((tags(&answer).as_str(), answer[2].value().as_str()), ("2TDCZ", "42"));
+        }
+        one.send(&[parse("", "SELECT 7"), bind("", &[]), execute(), sync()].concat()).unwrap();
+        assert_eq!(tags(&one.until_ready()), "12DCZ");
+    }
+    one.send(&[parse("", "EXECUTE nobody"), bind("", &[]), message(b'D', b"P\0"), execute(), sync()].concat()).unwrap();
+    assert_eq!(one.until_ready().iter().find(|answer| answer.tag == 'E').unwrap().sqlstate(), "26000");
 }
 
 #[test]

@@ -3,25 +3,32 @@
 //! On servers the statement has another name, and this one may not have it: the text gets that name, and the
 //! server the statement.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
-use super::{Session, relay::Flow, request::Request};
+use super::{Session, begin::starts_with, relay::Flow, request::Request, unit::messages};
 use crate::{
     server::statements::Statement,
-    sql::effect::Effect,
-    wire::{frame::HEADER_BYTES, frontend::put_query},
+    sql::{effect::Effect, execute::name_at},
+    wire::frontend::{Parse, put_query, query_text},
 };
 
 impl Session {
-    /// If the request is an EXECUTE of a statement that the session knows, gives it the statement's name on
-    /// servers.
+    /// What the request executes by SQL and the session knows. An EXECUTE in it gets the statement's name on servers.
     pub(super) fn name_executed(&mut self, request: &mut Request) -> Option<Arc<Statement>> {
         if self.prepared.is_empty() || request.flow != Flow::Closed || request.rest > 0 {
             return None;
         }
-        if !self.query_begins_with(request, &[b"execute", b"create"]) {
+        let (tag, body, whole) = messages(&self.input.filled()[..request.len]).next()?;
+        let text = match tag {
+            b'Q' => query_text(body)?,
+            b'P' => Parse::read(body).filter(|parse| parse.name.is_empty())?.text,
+            // The unnamed statement of an earlier batch.
+            _ => return self.unnamed.executes.clone(),
+        };
+        if ![&b"execute"[..], b"create"].iter().any(|word| starts_with(text, word)) {
             return None;
         }
+        let len = whole.len();
         let shapes = self.shapes(request.len);
         let [shape] = &*shapes else { return None };
         if shape.facts.traits.multi_statement {
@@ -32,14 +39,28 @@ impl Session {
             _ => None,
         })?;
         let statement = Arc::clone(&self.prepared.find(name.as_bytes())?.statement);
-        let text = self.simple_text(request)?;
-        let at = named_by_execute(text, name)?;
-        let renamed = [&text[..at.start], &statement.name, &text[at.end..]].concat();
-        let mut message = Vec::with_capacity(renamed.len() + HEADER_BYTES + 1);
-        put_query(&mut message, &renamed);
-        self.input.replace(0, request.len, &message);
-        request.len = message.len();
+        let message = self.renamed(len, &statement.name)?;
+        self.input.replace(0, len, &message);
+        request.len = request.len - len + message.len();
+        if tag == b'P' {
+            self.unnamed.executes = Some(Arc::clone(&statement));
+        }
         Some(statement)
+    }
+
+    /// The first message of the input, with another name of what it executes.
+    fn renamed(&self, len: usize, name: &[u8]) -> Option<Vec<u8>> {
+        let mut message = Vec::with_capacity(len + name.len());
+        let (tag, body, _) = messages(&self.input.filled()[..len]).next()?;
+        let parse = if tag == b'P' { Some(Parse::read(body)?) } else { None };
+        let text = std::str::from_utf8(parse.map_or_else(|| query_text(body), |parse| Some(parse.text))?).ok()?;
+        let at = name_at(text)?;
+        let text = [&text.as_bytes()[..at.start], name, &text.as_bytes()[at.end..]].concat();
+        match parse {
+            Some(parse) => Parse { text: &text, ..parse }.put_renamed(&mut message, b""),
+            None => put_query(&mut message, &text),
+        }
+        Some(message)
     }
 
     /// Has the session's server prepare the statement in front of the request, if it has not yet.
@@ -50,59 +71,5 @@ impl Session {
             let max = lease.pool().max_prepared();
             self.exchange.prepare_ahead(lease, statement, max);
         }
-    }
-}
-
-/// Where a text names the statement that it executes.
-fn named_by_execute(text: &[u8], name: &str) -> Option<Range<usize>> {
-    const EXECUTE: &[u8] = b"execute";
-    let words = text.windows(EXECUTE.len()).enumerate().filter(|(_, word)| word.eq_ignore_ascii_case(EXECUTE));
-    words.map(|(at, _)| at + EXECUTE.len()).find_map(|end| {
-        let space = text[end..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let at = end + space;
-        let (len, named) = identifier(&text[at..])?;
-        (named == name.as_bytes()).then_some(at..at + len)
-    })
-}
-
-/// The identifier at the start of a text: its length there, and what it means.
-/// <https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS>
-fn identifier(text: &[u8]) -> Option<(usize, Vec<u8>)> {
-    if text.first() != Some(&b'"') {
-        let goes_on = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..);
-        let len = text.iter().take_while(goes_on).count();
-        return (len > 0).then(|| (len, text[..len].to_ascii_lowercase()));
-    }
-    let mut named = Vec::new();
-    let mut at = 1;
-    loop {
-        match (text.get(at)?, text.get(at + 1)) {
-            (b'"', Some(b'"')) => {
-                named.push(b'"');
-                at += 2;
-            }
-            (b'"', _) => return Some((at + 1, named)),
-            (byte, _) => {
-                named.push(*byte);
-                at += 1;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_is_found_as_it_is_written() {
-        let found = |text: &str, name: &str| named_by_execute(text.as_bytes(), name).map(|at| text[at].to_owned());
-        assert_eq!(found("execute p (1)", "p").as_deref(), Some("p"));
-        assert_eq!(found("EXECUTE\n P1;", "p1").as_deref(), Some("P1"));
-        assert_eq!(found("execute \"A\"\"b\"(2)", "A\"b").as_deref(), Some("\"A\"\"b\""));
-        assert_eq!(found("create table execute as execute p", "p").as_deref(), Some("p"));
-        assert_eq!(found("execute /* which */ p", "p"), None, "left as it is");
-        assert_eq!(found("execute \"p", "p"), None);
-        assert_eq!(found("execute", "p"), None);
     }
 }

@@ -71,7 +71,7 @@ impl Session {
         if is_query && self.deallocate_at_once(&request) {
             return Ok(());
         }
-        let executed = if is_query { self.name_executed(&mut request) } else { None };
+        let executed = self.name_executed(&mut request);
         let now = Moment::now();
         self.enter(ClientState::Active, now);
         if self.transaction.since.is_none() {

@@ -27,6 +27,8 @@ pub struct Unnamed {
     pub id: u64,
     /// The Parse message that made it.
     pub parse: Vec<u8>,
+    /// It is an EXECUTE of this statement, by its name on servers.
+    pub executes: Option<Arc<Statement>>,
 }
 
 /// Everything that one request's translation touches.
@@ -107,6 +109,7 @@ impl Translator<'_> {
             self.unnamed.parse.clear();
             self.unnamed.parse.extend_from_slice(whole);
             self.server.unnamed = self.unnamed.id;
+            self.unnamed.executes.take_if(|executed| !contains(parse.text, &executed.name));
         }
         if parse.name.is_empty() || self.max_prepared == 0 {
             let unnamed = parse.name.is_empty();
@@ -233,4 +236,8 @@ impl Translator<'_> {
         self.put(before, |out| put_named(out, b'C', NOBODY));
         true
     }
+}
+
+fn contains(text: &[u8], name: &[u8]) -> bool {
+    text.windows(name.len()).any(|word| word == name)
 }

@@ -18,7 +18,7 @@ use super::{
     operation::{Record, Route},
     settings::Settings,
     sight::Sight,
-    verdict::{Election, PromotionEvent, StandbyPlan, StandbySet, SyncDecision, Trigger, Verdict},
+    verdict::{Election, PromotionEvent, StandbyPlan, StandbySet, StepFailure, SyncDecision, Trigger, Verdict},
     view::View,
 };
 use crate::id::{Lsn, NodeId};
@@ -36,6 +36,8 @@ pub enum Event {
     Elected(QuestionId, Result<Election, String>),
     /// The follow policy's answer to [`Ask::Follow`]; an error makes all follow the primary directly.
     Planned(QuestionId, Result<Vec<StandbyPlan>, String>),
+    /// The follow policy's answer to [`Ask::Retry`]; an error has the same tried twice more.
+    Retried(QuestionId, Result<StandbyPlan, String>),
     /// The sync-set policy's answer to [`Ask::Sync`]; an error counts as [`SyncDecision::Keep`].
     SyncDecided(QuestionId, Result<SyncDecision, String>),
     /// An effect is over.
@@ -95,6 +97,8 @@ pub enum Ask {
     },
     /// What does each standby do now?
     Follow(PromotionEvent),
+    /// A step of one of them failed: what does it do next?
+    Retry(PromotionEvent, StepFailure),
     /// For whom do commits wait?
     Sync {
         /// What is seen. A standby's `sync` is `None` while it is not fit to be waited for.

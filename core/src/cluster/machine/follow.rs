@@ -18,6 +18,7 @@ use super::{
     Machine,
     failover::STATEMENT_MAX,
     inquiry::{Inquiry, Turn},
+    retry::{Afterwards, Retry},
     switchover::START_MAX,
     tasks::Progress,
 };
@@ -37,6 +38,8 @@ pub(super) const TRIES: u32 = 3;
 pub(super) struct Following {
     pub(super) plan: Inquiry<Vec<StandbyPlan>>,
     pub(super) plans: Option<Vec<StandbyPlan>>,
+    /// What was asked about steps that failed.
+    pub(super) retries: Vec<Retry>,
     /// The node of a rejoin has to be stopped for it; found out before the first effect.
     pub(super) needs_stop: Option<bool>,
     /// The node of a rejoin was told whom to follow and does not: it is started anew.
@@ -89,22 +92,9 @@ impl Machine {
         if open {
             return false;
         }
-        self.report_the_deaf(operation.id, &plans);
         self.close(Ok("everybody follows who can".into()));
         self.turn(Cause::Repaired);
         true
-    }
-
-    /// Who answers and receives nothing, though it was told to, again and again. An upgrade of its package under the
-    /// running server does that: the receiver that it would load is of another version.
-    fn report_the_deaf(&mut self, operation: u64, plans: &[StandbyPlan]) {
-        for (node, repoint) in plans.iter().filter_map(|plan| self.repoint_of(plan)).collect::<Vec<_>>() {
-            if self.answers(&node) && self.tasks.tries_of(operation, &node, &repoint) >= TRIES {
-                let words = "does not receive from the primary, as it was told to: its log says why, and REJOIN \
-                             starts it anew";
-                self.tell(Urgency::Alert, repoint.word(), Some(node), words.to_owned());
-            }
-        }
     }
 
     /// After a switchover the old primary starts, as a standby. It was told to follow the target; if another node
@@ -151,8 +141,31 @@ impl Machine {
         if self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
             return false;
         }
+        if let Some(failure) = self.tasks.failure_of(operation, &node, &repoint) {
+            match self.after_failure(plan, &failure, None) {
+                Afterwards::Unknown => return true,
+                Afterwards::Again => {}
+                Afterwards::Otherwise(next) => {
+                    self.tell_of_the_deaf(node, &next);
+                    return self.is_plan_open(operation, &next);
+                }
+            }
+        }
         let within = plan.timeout.clamp(Duration::from_secs(1), REPOINT_MAX);
-        self.is_open(operation, &node, repoint, within, TRIES)
+        match self.want(operation, &node, repoint, within) {
+            Progress::Done(_) => false,
+            Progress::Pending | Progress::Failing { .. } => true,
+        }
+    }
+
+    /// Who answers and receives nothing, though it was told to, again and again. An upgrade of its package under the
+    /// running server does that: the receiver that it would load is of another version.
+    fn tell_of_the_deaf(&mut self, node: Name, next: &StandbyPlan) {
+        let words = format!(
+            "does not receive from the primary, as it was told to: its log says why, and REJOIN starts it anew ({})",
+            next.why
+        );
+        self.tell(Urgency::Alert, "repoint", Some(node), words);
     }
 
     fn repoint_of(&self, plan: &StandbyPlan) -> Option<(Name, Effect)> {
@@ -228,7 +241,7 @@ impl Machine {
     }
 
     /// What the follow policy is told: of all who run and are not deposed, or of one.
-    fn promotion_event(&self, only: Option<&Name>) -> Option<PromotionEvent> {
+    pub(super) fn promotion_event(&self, only: Option<&Name>) -> Option<PromotionEvent> {
         let seen = self.sight.as_ref()?;
         let route = &self.record.route;
         let primary = seen.sight.node(route.primary.as_deref()?)?;

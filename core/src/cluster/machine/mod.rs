@@ -17,6 +17,7 @@ mod orders;
 mod picture;
 mod promote;
 mod rejoin;
+mod retry;
 mod switchover;
 mod tasks;
 #[cfg(test)]
@@ -131,6 +132,9 @@ impl Machine {
             Event::Assessed(id, answer) => self.watch.assess.answer(id, answer),
             Event::Elected(id, answer) => self.elect.answer(id, answer),
             Event::Planned(id, answer) => self.following.plan.answer(id, answer),
+            Event::Retried(id, answer) => {
+                self.following.retries.iter_mut().for_each(|retry| retry.take(id, &answer));
+            }
             Event::SyncDecided(id, answer) => self.upkeep.decide.answer(id, answer),
             Event::Done(id, outcome) => self.take_outcome(id, outcome),
             Event::Ordered(ticket, order) => self.order(ticket, order),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{
-    action::Effect,
+    action::{Effect, Urgency},
     name::Name,
     operation::{Kind, Operation, Step},
     quarantine::Offence,
@@ -14,8 +14,9 @@ use super::{
     Machine,
     follow::{COPY_MAX, REPOINT_MAX, TRIES},
     orders::ORDERED,
+    retry::Afterwards,
     switchover::START_MAX,
-    tasks::Progress,
+    tasks::{Failure, Progress},
 };
 
 /// How long a standby may be without its stream before it is made to follow. A receiver that lost its primary tries again
@@ -130,7 +131,7 @@ impl Machine {
             return self
                 .end_rejoin(Err(format!("{node} has to be rewound or rebuilt, and cannot be stopped from here")));
         }
-        self.walk(operation, steps, &node)
+        self.walk(operation, steps, &node, &plan)
     }
 
     fn is_controlled(&self, node: &Name) -> bool {
@@ -181,31 +182,74 @@ impl Machine {
     }
 
     /// One effect after the other. The plan was made before the first, and holds until the last.
-    fn walk(&mut self, operation: &Operation, steps: Vec<Wanted>, node: &Name) -> bool {
+    fn walk(&mut self, operation: &Operation, steps: Vec<Wanted>, node: &Name, plan: &StandbyPlan) -> bool {
         for (on, effect, within) in steps {
-            let restarts = matches!(effect, Effect::Repoint { .. }) && self.may_be_started_anew(operation, node);
-            let copies = matches!(effect, Effect::Rewind { .. } | Effect::Rebuild { .. });
+            let failure = self.tasks.failure_of(operation.id, &on, &effect).filter(|_| is_of_the_plan(&effect));
+            if let Some(failure) = failure
+                && let Some(ended) = self.go_on_after(operation, node, plan, &effect, failure)
+            {
+                return ended;
+            }
             match self.want(operation.id, &on, effect.clone(), within) {
                 Progress::Done(_) => {}
-                Progress::Pending => return false,
-                Progress::Failing { unknown: true, .. } if restarts => {
-                    self.following.restarts = true;
-                    return true;
-                }
-                Progress::Failing { .. } if copies && self.following.copies < TRIES => {
-                    // Somebody may have started it meanwhile: from the stop on again.
-                    self.following.copies += 1;
-                    self.tasks.renew(node, &Effect::Stop);
-                    self.tasks.renew(node, &effect);
-                    return true;
-                }
-                Progress::Failing { tries, why, .. } if copies || tries >= TRIES || tries == 0 => {
+                Progress::Failing { tries, why, .. } if tries == 0 || tries >= TRIES && !is_of_the_plan(&effect) => {
                     return self.end_rejoin(Err(format!("{} on {on}: {why}", effect.word())));
                 }
-                Progress::Failing { .. } => return false,
+                Progress::Pending | Progress::Failing { .. } => return false,
             }
         }
         self.end_rejoin(Ok(format!("{node} follows the primary")))
+    }
+
+    /// What the plan wants failed. None when it is to be tried again.
+    fn go_on_after(
+        &mut self,
+        operation: &Operation,
+        node: &Name,
+        plan: &StandbyPlan,
+        effect: &Effect,
+        mut failure: Failure,
+    ) -> Option<bool> {
+        let copies = !matches!(effect, Effect::Repoint { .. });
+        if failure.unknown && !copies && self.may_be_started_anew(operation, node) {
+            self.following.restarts = true;
+            return Some(true);
+        }
+        if copies {
+            failure.tries = self.following.copies + 1;
+        }
+        let why = format!("{} on {node}: {}", effect.word(), failure.why);
+        match self.after_failure(plan, &failure, Some(node)) {
+            Afterwards::Unknown => Some(false),
+            Afterwards::Again if copies => {
+                // Somebody may have started it meanwhile: from the stop on again.
+                self.following.copies += 1;
+                self.tasks.renew(node, &Effect::Stop);
+                self.tasks.renew(node, effect);
+                Some(true)
+            }
+            Afterwards::Again => None,
+            Afterwards::Otherwise(next) => Some(self.take_another_plan(operation, node, &next, why)),
+        }
+    }
+
+    /// A stronger step, if it is allowed, or none.
+    fn take_another_plan(&mut self, operation: &Operation, node: &Name, next: &StandbyPlan, why: String) -> bool {
+        let stops = match next.action {
+            FollowAction::LeaveAlone => return self.end_rejoin(Err(why)),
+            FollowAction::Repoint { .. } => false,
+            FollowAction::Rewind { .. } | FollowAction::Rebuild { .. } => true,
+        };
+        if stops && operation.why != ORDERED && self.settings.rejoin != RejoinMode::Repair {
+            return self.end_rejoin(Err(format!(
+                "{why}; the policy would have it rewound or built anew, which auto_rejoin does not allow: REJOIN does"
+            )));
+        }
+        self.tell(Urgency::Warning, "rejoin", Some(node.clone()), format!("{why}; the policy goes on: {}", next.why));
+        self.following.needs_stop = Some(stops);
+        self.following.copies = 0;
+        self.tasks.renew(node, &Effect::Stop);
+        true
     }
 
     /// That helps a server whose package was upgraded under it. It would end a pause of the replay, too.
@@ -227,4 +271,9 @@ impl Machine {
         self.following.copies = 0;
         true
     }
+}
+
+/// It is what a plan says, and not what has to come before or after.
+fn is_of_the_plan(effect: &Effect) -> bool {
+    matches!(effect, Effect::Repoint { .. } | Effect::Rewind { .. } | Effect::Rebuild { .. })
 }

@@ -48,6 +48,15 @@ pub(super) enum Progress {
     },
 }
 
+/// How an effect failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) tries: u32,
+    /// It may still take place.
+    pub(super) unknown: bool,
+    pub(super) why: String,
+}
+
 impl Tasks {
     /// Those under way.
     pub(super) fn pending(&self) -> Vec<Task> {
@@ -72,9 +81,19 @@ impl Tasks {
 
     /// How often it was tried and failed, if it is not under way.
     pub(super) fn tries_of(&self, operation: u64, node: &Name, effect: &Effect) -> u32 {
+        self.failure_of(operation, node, effect).map_or(0, |failure| failure.tries)
+    }
+
+    /// How it failed, if it is not under way.
+    pub(super) fn failure_of(&self, operation: u64, node: &Name, effect: &Effect) -> Option<Failure> {
         let of = |task: &Task| task.operation == operation && task.node == *node && task.effect == *effect;
-        let entry = self.list.iter().find(|entry| of(&entry.task) && entry.over.is_some());
-        entry.filter(|entry| !matches!(entry.over, Some((Outcome::Done(_), _)))).map_or(0, |entry| entry.tries)
+        let entry = self.list.iter().find(|entry| of(&entry.task))?;
+        let (unknown, why) = match &entry.over.as_ref()?.0 {
+            Outcome::Done(_) => return None,
+            Outcome::Failed(why) => (false, why.clone()),
+            Outcome::Unknown(why) => (true, why.clone()),
+        };
+        Some(Failure { tries: entry.tries, unknown, why })
     }
 
     pub(super) fn clear_all(&mut self) {

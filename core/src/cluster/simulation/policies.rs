@@ -6,8 +6,8 @@ use super::{
     super::{
         action::{Ask, Event, QuestionId},
         verdict::{
-            Divergence, Election, FollowAction, FollowingStandby, Promotion, Ranked, StandbyPlan, StandbySet,
-            SyncDecision, SyncMethod, Verdict,
+            Divergence, Election, FollowAction, FollowingStandby, Promotion, PromotionEvent, Ranked, StandbyPlan,
+            StandbySet, StepFailure, SyncDecision, SyncMethod, Verdict,
         },
         view::{Role, View, ViewedNode},
     },
@@ -41,11 +41,25 @@ impl Steward {
                 };
                 Event::Planned(id, Ok(event.standbys.iter().map(plan).collect()))
             }
+            Ask::Retry(..) if wrong => Event::Retried(id, Err("trapped".into())),
+            Ask::Retry(event, failure) => Event::Retried(id, Ok(self.retry(event, failure))),
             Ask::Sync { .. } if wrong => Event::SyncDecided(id, Err("trapped".into())),
             Ask::Sync { view, current } => Event::SyncDecided(id, Ok(self.decide_set(view, current.as_ref()))),
         };
         let takes = self.dice.between(0, 20);
         self.events.push_back((world.now + takes, event));
+    }
+
+    /// The same a few times, then something else.
+    fn retry(&mut self, event: &PromotionEvent, failure: &StepFailure) -> StandbyPlan {
+        let action = match (&failure.plan.action, failure.attempt) {
+            (same, 0..3) => same.clone(),
+            (FollowAction::Repoint { .. }, _) if self.dice.chance(50) => {
+                FollowAction::Rewind { upstream: event.new_primary.id, create_slot: true }
+            }
+            _ => FollowAction::LeaveAlone,
+        };
+        StandbyPlan { action, ..failure.plan.clone() }
     }
 
     fn elect(&mut self, view: &View) -> Election {

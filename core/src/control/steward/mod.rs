@@ -354,6 +354,8 @@ fn answer(policies: &ControlPolicies, question: QuestionId, ask: Ask) -> Event {
             Event::Elected(question, Ok(policies.failover.elect(&view, trigger, target)))
         }
         Ask::Follow(event) => Event::Planned(question, Ok(policies.follow_primary.plan(&event))),
+        Ask::Retry(..) if policies.follow_primary.is_null() => Event::Retried(question, Err("no policy".into())),
+        Ask::Retry(event, failure) => Event::Retried(question, Ok(policies.follow_primary.retry(&event, &failure))),
         Ask::Sync { view, current } => {
             Event::SyncDecided(question, Ok(policies.sync_set.decide(&view, current.as_ref())))
         }

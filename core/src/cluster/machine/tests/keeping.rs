@@ -6,15 +6,18 @@ use super::{
     super::super::{
         action::{Event, Order, Refusal},
         quarantine::Offence,
-        settings::{FailoverMode, SyncMode},
+        settings::{FailoverMode, RejoinMode, Settings, SyncMode},
         sight::Held,
         state::State,
         sync_set::Electorate,
+        verdict::FollowAction,
         view::Role,
     },
     lab,
     lab::{Lab, any, settings},
 };
+use crate::id::NodeId;
+
 #[test]
 fn the_electorate_is_nobody_until_the_new_set_has_everything() {
     let mut lab = lab(SyncMode::On);
@@ -166,6 +169,68 @@ fn a_standby_that_does_not_receive_is_reported_and_started_anew_by_order() {
 
     assert!(lab.did("stop n3") && lab.did("start n3"), "{:?}", lab.done);
     assert_eq!(lab.answers.pop(), Some(Ok("n3 follows the primary".into())));
+}
+
+/// n3 does not follow after a failover, though it can be told to.
+fn lab_of_a_deaf_standby(wanted: Settings) -> Lab {
+    let mut lab = Lab::at_work(wanted);
+    lab.failing = vec![("repoint", "n3")];
+    lab.kill("n1");
+    lab
+}
+
+#[test]
+fn the_policy_says_how_often_a_step_is_tried() {
+    let mut lab = lab_of_a_deaf_standby(settings(SyncMode::On));
+    let again = FollowAction::Repoint { upstream: NodeId(1), create_slot: true };
+    lab.next_action = Some(again.clone());
+    lab.pass(5_000);
+    let expected: Vec<_> = (1..=lab.failures.len()).map(|attempt| format!("{again:?} {attempt}")).collect();
+    assert_eq!(lab.failures, expected);
+    assert!(lab.failures.len() > 3, "{:?}", lab.failures);
+    assert!(!lab.said("does not receive from the primary"));
+
+    lab.next_action = Some(FollowAction::LeaveAlone);
+    lab.pass(1_000);
+
+    assert_eq!(lab.told.iter().filter(|told| told.contains("does not receive from the primary")).count(), 1);
+    assert!(lab.said("done: everybody follows who can"), "{:?}", lab.told);
+}
+
+#[test]
+fn a_stronger_step_is_taken_where_that_is_allowed() {
+    for (rejoin, allowed) in [(RejoinMode::Follow, false), (RejoinMode::Repair, true)] {
+        let mut lab = lab_of_a_deaf_standby(Settings { rejoin, ..settings(SyncMode::On) });
+        lab.next_action = Some(FollowAction::Rewind { upstream: NodeId(1), create_slot: true });
+        lab.pass(5_000);
+        assert!(lab.said("does not receive from the primary"), "{:?}", lab.told);
+        assert!(!lab.did("rewind n3"), "a failover stops nobody");
+
+        lab.pass(10_000);
+
+        assert_eq!(lab.did("stop n3") && lab.did("rewind n3") && lab.did("start n3"), allowed, "{:?}", lab.done);
+        assert_eq!(lab.said("which auto_rejoin does not allow: REJOIN does"), !allowed, "{:?}", lab.told);
+    }
+}
+
+#[test]
+fn a_rewind_that_fails_becomes_what_the_policy_says() {
+    let rebuild = FollowAction::Rebuild { source: NodeId(1), upstream: NodeId(1), max_rate_kib: Some(512) };
+    let given_up = Err(Refusal::Failed("rewind on n1: because".into()));
+    for (next, answer) in [(rebuild, Ok("n1 follows the primary".into())), (FollowAction::LeaveAlone, given_up)] {
+        let mut lab = lab(SyncMode::On);
+        lab.failing = vec![("rewind", "n1")];
+        lab.kill("n1");
+        lab.pass(9_000);
+        lab.next_action = Some(next);
+
+        lab.order(Order::Rejoin { node: "n1".into() });
+        lab.pass(9_000);
+
+        assert!(lab.did("rewind n1 failed"), "{:?}", lab.done);
+        assert_eq!(lab.did("rebuild n1"), answer.is_ok(), "{:?}", lab.done);
+        assert_eq!(lab.answers.pop(), Some(answer));
+    }
 }
 
 #[test]

@@ -10,7 +10,9 @@ use super::super::{
         settings::{FailoverMode, NodeSettings, Settings, SyncMode},
         sight::{Door, Held, Receiver, SeenNode, Sender, Sight, SyncNames},
         state::State,
-        verdict::{Election, Promotion, Ranked, StandbySet, SyncDecision, SyncMethod, Verdict},
+        verdict::{
+            Election, FollowAction, Promotion, Ranked, StandbyPlan, StandbySet, SyncDecision, SyncMethod, Verdict,
+        },
         view::{Health, Role, SyncRole, ViewedNode},
     },
     Machine,
@@ -27,6 +29,10 @@ pub struct Lab {
     /// Effects of that word, on that node, fail.
     pub failing: Vec<(&'static str, &'static str)>,
     pub verdict: Verdict,
+    /// What the policy has a standby do whose step failed; without, there is none.
+    pub next_action: Option<FollowAction>,
+    /// What it was told of failures.
+    pub failures: Vec<String>,
     /// The policy does not answer who it shall be.
     pub mute_elections: bool,
     /// The policy wants its candidate to have replayed that much, and waits for so long.
@@ -120,6 +126,8 @@ impl Lab {
             stuck: Vec::new(),
             failing: Vec::new(),
             verdict: Verdict::FailOver("it is lost".into()),
+            next_action: None,
+            failures: Vec::new(),
             mute_elections: false,
             wait_for: None,
             disk: None,
@@ -216,6 +224,12 @@ impl Lab {
                         Event::Elected(id, Ok(Election::Promote(promotion)))
                     }
                     Ask::Follow(_) => Event::Planned(id, Err("no policy".into())),
+                    Ask::Retry(_, failure) => {
+                        self.failures.push(format!("{:?} {}", failure.plan.action, failure.attempt));
+                        let next = self.next_action.clone();
+                        let next = next.map(|action| StandbyPlan { action, ..failure.plan });
+                        Event::Retried(id, next.ok_or_else(|| "no policy".into()))
+                    }
                     Ask::Sync { view, current } => {
                         let name = view.primary.map(|primary| view.nodes[primary.index()].name.clone());
                         let mut wanted = self.wanted.clone();

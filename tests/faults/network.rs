@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use howdah::demo::{ClusterOptions, PgNode};
+use howdah::demo::{ClusterOptions, PgNode, ProxyConfig};
 use howdah_tests::relay::{Cut, Relay};
 
 use super::{ERRORS_PER_LOSS, Scene, impatient, in_full, left_out, measured, synchronous};
@@ -15,7 +15,7 @@ use super::{ERRORS_PER_LOSS, Scene, impatient, in_full, left_out, measured, sync
 const LONG: Duration = Duration::from_secs(5);
 
 /// A cluster whose first primary is reached by everybody on a way that can be cut.
-fn cuttable(options: ClusterOptions) -> (Scene, Relay) {
+pub fn cuttable(options: ClusterOptions, change: impl FnOnce(ProxyConfig) -> ProxyConfig) -> (Scene, Relay) {
     let relay = OnceCell::new();
     let scene = Scene::with(options, |config| {
         let listed = config.to_toml();
@@ -23,7 +23,7 @@ fn cuttable(options: ClusterOptions) -> (Scene, Relay) {
         let digits = first.split("port = ").nth(1).expect("with a port").split(' ').next().expect("a number");
         let port = digits.parse().expect("a number");
         let way = relay.get_or_init(|| Relay::to(port));
-        impatient(config).through(port, way.port())
+        change(impatient(config).through(port, way.port()))
     });
     let relay = relay.into_inner().expect("it was made");
     for standby in scene.cluster.standbys() {
@@ -56,7 +56,7 @@ fn a_network_that_is_cut_on_one_side_loses_nothing() {
 }
 
 fn cut_on_one_side(way: Cut) {
-    let (scene, relay) = cuttable(synchronous(2));
+    let (scene, relay) = cuttable(synchronous(2), |config| config);
     let load = scene.load();
     let cut = Instant::now();
     relay.cut(way);
@@ -88,7 +88,7 @@ fn cut_on_one_side(way: Cut) {
 /// is idle then, its standbys have to ask whether it lives.
 #[test]
 fn a_primary_that_only_we_do_not_hear_is_not_replaced_when_no_commit_waits_for_standbys() {
-    let (scene, relay) = cuttable(ClusterOptions { durable: true, ..Default::default() });
+    let (scene, relay) = cuttable(ClusterOptions { durable: true, ..Default::default() }, |config| config);
     for node in scene.cluster.nodes() {
         node.alter_system("wal_receiver_timeout", "3s").unwrap();
     }
@@ -115,7 +115,7 @@ fn a_primary_that_nobody_hears_is_replaced_and_acknowledges_nothing_more() {
         return;
     }
     for way in [Cut::All, Cut::Answers] {
-        let (scene, relay) = cuttable(synchronous(2));
+        let (scene, relay) = cuttable(synchronous(2), |config| config);
         let load = scene.load();
         let cut = Instant::now();
         relay.cut(way);

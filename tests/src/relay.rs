@@ -30,6 +30,8 @@ pub enum Cut {
     Replication,
     /// Nothing that the server says does.
     Answers,
+    /// Nothing that standbys say does: they receive, and nobody hears of it.
+    Confirmations,
 }
 
 /// The way to one server; it ends when it is dropped.
@@ -97,6 +99,7 @@ impl Way {
             || is(Cut::AllButReplication) && !replicates
             || is(Cut::Replication) && replicates
             || is(Cut::Answers) && direction == Direction::ToClient
+            || is(Cut::Confirmations) && replicates && direction == Direction::ToServer
     }
 }
 

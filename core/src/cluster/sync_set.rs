@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     name::Name,
+    sight::Sender,
     verdict::{StandbySet, SyncMethod},
 };
+use crate::id::Lsn;
 
 /// Most nodes that take part in one change: they are counted in the bits of a word.
 const MEMBERS_MAX: usize = 32;
@@ -67,6 +69,16 @@ impl Electorate {
             Self::Nobody => false,
             Self::Quorum { members, hear } => members.iter().filter(|name| heard(name)).count() >= *hear,
         }
+    }
+
+    /// Up to where commits may have been acknowledged, by what the primary's standbys have confirmed to it: any other
+    /// `N - q` of the members may lack it. None where commits wait for nobody, or too few say something.
+    pub fn confirmed_by(&self, senders: &[Sender]) -> Option<Lsn> {
+        let Self::Quorum { members, hear } = self else { return None };
+        let of = |name: &Name| senders.iter().filter(|sender| *sender.name == **name).filter_map(|it| it.flushed).max();
+        let mut confirmed: Vec<Lsn> = members.iter().filter_map(of).collect();
+        confirmed.sort_unstable();
+        confirmed.into_iter().nth_back(members.len().checked_sub(*hear)?)
     }
 }
 
@@ -235,6 +247,23 @@ mod tests {
             of(&voters, heard) < *hear
                 || subsets().all(|acked| of(&ackers, acked) < usize::from(set.count) || heard & acked != 0)
         })
+    }
+
+    #[test]
+    fn what_as_many_have_as_commits_wait_for_may_have_been_acknowledged() {
+        let sender = |name: &str, flushed: Option<u64>| Sender {
+            name: name.into(),
+            streaming: true,
+            sync_priority: 1,
+            flushed: flushed.map(Lsn),
+            replied: None,
+        };
+        let senders = [sender("a", Some(30)), sender("b", Some(10)), sender("c", Some(20)), sender("x", Some(99))];
+        let voters = |hear| Electorate::Quorum { members: ["a", "b", "c"].map(Name::from).to_vec(), hear };
+        assert_eq!([3, 2, 1].map(|hear| voters(hear).confirmed_by(&senders)), [30, 20, 10].map(|at| Some(Lsn(at))));
+        assert_eq!(voters(2).confirmed_by(&senders[..1]), None, "one says nothing of what two have");
+        assert_eq!(voters(3).confirmed_by(&[sender("a", None)]), None);
+        assert_eq!([Electorate::Nobody, Electorate::Unbound].map(|it| it.confirmed_by(&senders)), [None, None]);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Machine {
 
     /// What was known of the old primary says nothing of the new one.
     pub(super) fn change_reign(&mut self, alone: bool) {
-        self.flushed = None;
+        (self.flushed, self.confirmed) = (None, None);
         self.route_since = self.now;
         self.tasks.clear(NO_OPERATION);
         self.upkeep.renew(alone);

@@ -62,6 +62,8 @@ pub struct Machine {
     sight: Option<Seen>,
     /// The newest position of the route's primary that was seen.
     flushed: Option<Lsn>,
+    /// The newest position that as many of its standbys were seen to have confirmed as commits wait for.
+    confirmed: Option<Lsn>,
     /// Since when the route is what it is. Answers to earlier questions say nothing of its primary.
     route_since: Duration,
     published: Option<Route>,
@@ -103,6 +105,7 @@ impl Machine {
             started: Duration::ZERO,
             sight: None,
             flushed: None,
+            confirmed: None,
             route_since: Duration::ZERO,
             published: None,
             hold_since: None,

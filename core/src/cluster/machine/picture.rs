@@ -53,6 +53,7 @@ impl Machine {
             lasting: node.door_lasting(age, credible).max(unheard(node)),
             checks: node.checks,
         });
+        let synchronous = matches!(self.record.electorate, Electorate::Quorum { .. });
         Some(View {
             now_unix_ms: self.unix_ms(),
             term: self.record.route.term,
@@ -67,8 +68,8 @@ impl Machine {
                 nodes: reports.collect(),
             }],
             quorum: Quorum { observers: 1, fresh: 1, needed: 1 },
-            acknowledged: self.flushed,
-            synchronous: matches!(self.record.electorate, Electorate::Quorum { .. }),
+            acknowledged: if synchronous { self.confirmed } else { self.flushed },
+            synchronous,
             last_promotion_unix_ms: self.record.promoted_unix_ms,
             paused: self.record.paused,
         })

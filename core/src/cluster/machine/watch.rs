@@ -58,6 +58,7 @@ impl Machine {
         let primary = route.primary.as_ref().and_then(|primary| seen.sight.node(primary)).filter(|node| node.claims());
         if let Some(primary) = primary.filter(|node| node.viewed.timeline == Some(route.timeline)) {
             self.flushed = self.flushed.max(primary.viewed.received);
+            self.confirmed = self.confirmed.max(self.record.electorate.confirmed_by(&primary.senders));
         }
         self.examine();
         self.weigh_standbys();

@@ -94,6 +94,9 @@ impl Scene {
         let proxy = Proxy::start(&cluster, |config| change(healing(&cluster, config, is_synchronous)));
         let scene = Self { proxy, cluster };
         scene.await_state("Steady");
+        if is_synchronous {
+            scene.until("electable", || scene.told("an election must hear").is_some());
+        }
         scene
     }
 

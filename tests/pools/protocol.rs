@@ -6,7 +6,7 @@ use futures_util::{SinkExt as _, TryStreamExt as _};
 use howdah_tests::{
     clients::{ask, connect},
     fresh_database,
-    raw::{Raw, bind, execute, flush, parse, query, sync, tags},
+    raw::{Raw, bind, copy_data, copy_done, describe, execute, flush, parse, query, sync, tags},
 };
 
 use tokio_postgres::types::ToSql;
@@ -150,4 +150,21 @@ fn a_query_in_a_batch_that_has_failed_is_ignored_and_a_sync_ends_it() {
     client.send(&[parse("", "SELECT 3"), bind("", &[]), execute(), flush(), query("SELECT 4")].concat()).unwrap();
     assert_eq!(tags(&client.until_ready()), "12DCTDCZ");
     assert_eq!(tags(&client.query("SELECT 5")), "TDCZ");
+}
+
+/// As asyncpg sends it without a cache of statements: what comes behind the Query belongs to its COPY.
+#[test]
+fn a_copy_of_a_query_that_ends_a_batch_takes_what_was_sent_with_it() {
+    let proxy = proxy(1, |config| config);
+    let mut client = Raw::login(proxy.port(), "postgres");
+    client.query("DROP TABLE IF EXISTS sent_ahead; CREATE TABLE sent_ahead (x int)");
+    let copy = [query("COPY sent_ahead FROM STDIN"), copy_data("1\n2\n"), copy_done()].concat();
+    for next in [&[][..], &query("SELECT count(*) FROM sent_ahead")] {
+        client.send(&[parse("", "SELECT 1"), describe('S', ""), flush()].concat()).unwrap();
+        assert_eq!([(); 3].map(|()| client.next().unwrap().tag), ['1', 't', 'T']);
+        client.send(&[&copy, next].concat()).unwrap();
+        assert_eq!(tags(&client.until_ready()), "GCZ");
+    }
+    assert_eq!(client.until_ready()[1].value(), "4");
+    assert_eq!(tags(&client.query("DROP TABLE sent_ahead")), "CZ");
 }

@@ -85,13 +85,16 @@ impl Session {
             self.input.consume(open.len);
         }
         self.exchange.flow = open.flow;
+        self.exchange.simple |= open.by_query;
         if open.left {
             return Err(Broken::Client(std::io::ErrorKind::UnexpectedEof.into()));
         }
+        // What is left may belong to a COPY that the server has still to begin.
+        self.exchange.seen = 0;
         if open.flow != Flow::Closed {
             self.begin_long_message()?;
+            self.exchange.seen = self.input.len();
         }
-        self.exchange.seen = self.input.len();
         Ok(())
     }
 
@@ -165,6 +168,8 @@ struct OpenMessages {
     len: usize,
     /// What may come after them.
     flow: Flow,
+    /// A Query is the last of them.
+    by_query: bool,
     /// The client says goodbye.
     left: bool,
 }
@@ -172,7 +177,7 @@ struct OpenMessages {
 /// How much of what the client has sent belongs to the open flow.
 fn open_messages(bytes: &[u8], exchange: &Exchange) -> OpenMessages {
     let Exchange { flow, simple, failed, .. } = *exchange;
-    let mut open = OpenMessages { len: 0, flow, left: false };
+    let mut open = OpenMessages { len: 0, flow, by_query: false, left: false };
     for (tag, _, whole) in messages(bytes) {
         if open.flow == Flow::Closed {
             break;
@@ -190,7 +195,10 @@ fn open_messages(bytes: &[u8], exchange: &Exchange) -> OpenMessages {
             }
             // After an error everything up to a Sync is ignored.
             b'Q' | b'F' if failed && open.flow == Flow::Batch => {}
-            b'S' | b'Q' | b'F' if open.flow != Flow::CopyIn => open.flow = Flow::Closed,
+            b'S' | b'Q' | b'F' if open.flow != Flow::CopyIn => {
+                open.flow = Flow::Closed;
+                open.by_query = tag == b'Q';
+            }
             _ => {}
         }
     }

@@ -137,7 +137,7 @@ fn sql_executes_what_the_protocol_prepared() {
 }
 
 #[test]
-fn an_unnamed_statement_executes_what_the_protocol_prepared() {
+fn statements_of_the_protocol_execute_what_it_prepared() {
     let proxy = proxy(1, |config| config.set("max_prepared_statements", "2"));
     let (mut one, mut other) = (Raw::login(proxy.port(), "postgres"), Raw::login(proxy.port(), "postgres"));
     one.send(&[parse("add", "SELECT $1::int + 1"), sync()].concat()).unwrap();
@@ -170,6 +170,15 @@ fn an_unnamed_statement_executes_what_the_protocol_prepared() {
         }
         one.send(&[parse("", "SELECT 7"), bind("", &[]), execute(), sync()].concat()).unwrap();
         assert_eq!(tags(&one.until_ready()), "12DCZ");
+    }
+    // One with a name, as asyncpg and pgx make of each text.
+    one.send(&[parse("again", "EXECUTE add (42)"), message(b'D', b"Sagain\0"), sync()].concat()).unwrap();
+    assert_eq!(tags(&one.until_ready()), "1tTZ");
+    for _ in 0..3 {
+        one.send(&run_described("again")).unwrap();
+        let answer = one.until_ready();
+        assert_eq!((tags(&answer).as_str(), answer[2].value().as_str()), ("2TDCZ", "43"));
+        crowd_out(&mut other);
     }
     one.send(&[parse("", "EXECUTE nobody"), bind("", &[]), message(b'D', b"P\0"), execute(), sync()].concat()).unwrap();
     assert_eq!(one.until_ready().iter().find(|answer| answer.tag == 'E').unwrap().sqlstate(), "26000");

@@ -23,6 +23,8 @@ pub struct Statement {
     pub types: Box<[u8]>,
     /// The settings that decide what the names in the text mean, as they were when it was prepared.
     scope: Arc<str>,
+    /// It is SQL's EXECUTE of that one, by its name on servers, which have to have it as well.
+    pub executes: Option<Arc<Statement>>,
     /// Its result has changed since; whoever uses it next prepares it anew.
     retired: AtomicBool,
 }
@@ -40,6 +42,11 @@ const SWEEP_AT: usize = 4096;
 impl Statement {
     /// The statement of that text and those types, for sessions of that scope.
     pub fn interned(parse: &Parse<'_>, scope: &Arc<str>) -> Arc<Self> {
+        Self::executing(parse, scope, None)
+    }
+
+    /// The same of an EXECUTE. Its text has the name of what it executes.
+    pub fn executing(parse: &Parse<'_>, scope: &Arc<str>, executes: Option<&Arc<Self>>) -> Arc<Self> {
         let key = (Box::from(parse.text), Box::from(parse.types), Arc::clone(scope));
         let mut known = KNOWN.lock().expect("nothing panics while it holds the table");
         if let Some(statement) = known.get(&key).and_then(Weak::upgrade) {
@@ -55,6 +62,7 @@ impl Statement {
             text: key.0.clone(),
             types: key.1.clone(),
             scope: Arc::clone(scope),
+            executes: executes.cloned(),
             retired: AtomicBool::new(false),
         });
         known.insert(key, Arc::downgrade(&statement));
@@ -69,7 +77,8 @@ impl Statement {
 
     /// The same text under a name that no server has yet.
     pub fn renewed(&self) -> Arc<Self> {
-        Self::interned(&Parse { name: &[], text: &self.text, types: &self.types }, &self.scope)
+        let parse = Parse { name: &[], text: &self.text, types: &self.types };
+        Self::executing(&parse, &self.scope, self.executes.as_ref())
     }
 
     /// Gives the next use of this text another name.

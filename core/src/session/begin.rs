@@ -150,6 +150,6 @@ impl Session {
     }
 }
 
-pub(super) fn starts_with(text: &[u8], word: &[u8]) -> bool {
+fn starts_with(text: &[u8], word: &[u8]) -> bool {
     text.trim_ascii_start().get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word))
 }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     server::{Server, settings::Settings, statements::Statement},
+    sql::execute::{Executed, may_execute},
     wire::frontend::{Bind, Named, Parse, put_named},
 };
 
@@ -126,7 +127,7 @@ impl Translator<'_> {
             return true;
         }
         self.exchange.counts.client_parses += 1;
-        let statement = Statement::interned(&parse, &self.settings.scope());
+        let statement = self.statement_of(&parse);
         self.prepared
             .insert(parse.name, Prepared { statement: Arc::clone(&statement), shape: None, catalog_version: 0 });
         if self.server.statements.touch(statement.id) {
@@ -152,7 +153,24 @@ impl Translator<'_> {
         self.put(&[], |out| statement.put_parse(out));
     }
 
+    /// What servers prepare for it. An EXECUTE of what the session has prepared by the protocol gets its name there.
+    fn statement_of(&self, parse: &Parse<'_>) -> Arc<Statement> {
+        let scope = self.settings.scope();
+        let executed = Some(parse.text).filter(|text| may_execute(text)).and_then(Executed::read);
+        let known = executed.as_ref().and_then(|executed| self.prepared.find(executed.name().as_bytes()));
+        match (executed, known) {
+            (Some(executed), Some(known)) => {
+                let text = executed.renamed(&known.statement.name);
+                Statement::executing(&Parse { text: &text, ..*parse }, &scope, Some(&known.statement))
+            }
+            _ => Statement::interned(parse, &scope),
+        }
+    }
+
     fn ensure(&mut self, statement: &Arc<Statement>) {
+        if let Some(executed) = &statement.executes {
+            self.ensure(executed);
+        }
         if !self.server.statements.touch(statement.id) {
             self.prepare(statement, None);
         }

@@ -1,24 +1,56 @@
-//! Where a text names the statement that it executes, with PostgreSQL's own lexer.
+//! Which statement a text executes, by PostgreSQL's own lexer.
 
 use std::ops::Range;
 
 use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 
-/// The place of the name in `EXECUTE name …` or `CREATE TABLE … AS EXECUTE name …`. None in other texts, of which
-/// the parser knows.
-///
-/// <https://www.postgresql.org/docs/current/sql-execute.html>
-pub fn name_at(text: &str) -> Option<Range<usize>> {
-    let tokens = pg_query::scan_tokens(text).ok()?;
-    let mut tokens = tokens.iter().filter(|token| !matches!(token.token(), Token::SqlComment | Token::CComment));
-    // AS is reserved: nothing else can be named so in front of the one that matters.
-    let mut may_follow = true;
-    loop {
-        let token = tokens.next()?;
-        if may_follow && token.token() == Token::Execute {
-            return tokens.next().filter(|name| is_name(name)).and_then(place);
+/// A text may be of one that executes another.
+pub fn may_execute(text: &[u8]) -> bool {
+    let text = text.trim_ascii_start();
+    [&b"execute"[..], b"create"]
+        .iter()
+        .any(|word| text.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word)))
+}
+
+/// A text that executes a statement of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed<'a> {
+    text: &'a str,
+    at: Range<usize>,
+}
+
+impl<'a> Executed<'a> {
+    /// `EXECUTE name …`, or `CREATE TABLE … AS EXECUTE name …`. What PostgreSQL refuses may be taken for one.
+    ///
+    /// <https://www.postgresql.org/docs/current/sql-execute.html>
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        let tokens = pg_query::scan_tokens(text).ok()?;
+        let mut tokens = tokens.iter().filter(|token| !matches!(token.token(), Token::SqlComment | Token::CComment));
+        // AS is reserved: nothing else can be named so in front of the one that matters.
+        let mut may_follow = true;
+        loop {
+            let token = tokens.next()?;
+            if may_follow && token.token() == Token::Execute {
+                let at = tokens.next().filter(|name| is_name(name)).and_then(place)?;
+                return Some(Self { text, at });
+            }
+            may_follow = token.token() == Token::As;
         }
-        may_follow = token.token() == Token::As;
+    }
+
+    /// The name that is meant.
+    pub fn name(&self) -> String {
+        let written = &self.text[self.at.clone()];
+        match written.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(quoted) => quoted.replace("\"\"", "\""),
+            None => written.to_ascii_lowercase(),
+        }
+    }
+
+    /// The text with another name in its place.
+    pub fn renamed(&self, name: &[u8]) -> Vec<u8> {
+        [self.text[..self.at.start].as_bytes(), name, self.text[self.at.end..].as_bytes()].concat()
     }
 }
 
@@ -34,14 +66,14 @@ fn place(token: &ScanToken) -> Option<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use super::name_at;
+    use super::*;
 
     #[test]
     fn the_name_is_found_where_the_parser_finds_it() {
         for (text, name) in [
             ("execute p (1)", Some("p")),
-            ("EXECUTE\n P1;", Some("P1")),
-            ("execute \"A\"\"b\"(2)", Some("\"A\"\"b\"")),
+            ("EXECUTE\n P1;", Some("p1")),
+            ("execute \"A\"\"b\"(2)", Some("A\"b")),
             ("execute /* execute q */ p", Some("p")),
             ("-- execute q\nexecute p", Some("p")),
             ("execute values", Some("values")),
@@ -55,7 +87,10 @@ mod tests {
             ("execute 'p'", None),
             ("execute \"p", None),
         ] {
-            assert_eq!(name_at(text).map(|at| &text[at]), name, "{text}");
+            assert_eq!(Executed::read(text.as_bytes()).map(|it| it.name()).as_deref(), name, "{text}");
         }
+        let executed = Executed::read(b"create table p as execute \"P\" (1)").unwrap();
+        assert_eq!(executed.renamed(b"x"), b"create table p as execute x (1)");
+        assert!(may_execute(b" Execute p") && !may_execute(b"exec"));
     }
 }

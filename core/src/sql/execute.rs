@@ -50,7 +50,8 @@ impl<'a> Executed<'a> {
 
     /// The text with another name in its place.
     pub fn renamed(&self, name: &[u8]) -> Vec<u8> {
-        [self.text[..self.at.start].as_bytes(), name, self.text[self.at.end..].as_bytes()].concat()
+        let text = self.text.as_bytes();
+        [&text[..self.at.start], name, &text[self.at.end..]].concat()
     }
 }
 

@@ -52,6 +52,10 @@ impl Machine {
             return self.replace_candidate(&operation, Some(&candidate));
         }
         if operation.step == Step::PresetSync {
+            // Nobody has been told to yet, and one that was given up is back as a primary: there must not be two.
+            if let Some(back) = self.promoted_after_all(&operation) {
+                return self.take_back(&back);
+            }
             if self.is_replaying_first(&candidate) {
                 return false;
             }

@@ -71,6 +71,14 @@ fn whatever_happens_nothing_that_was_acknowledged_is_lost() {
     each_seed(1, runs(), Scenario::of_seed);
 }
 
+/// Stories of the longer mode that ended badly once.
+#[test]
+fn what_was_found_once_stays_mended() {
+    for seed in [16_919, 25_273, 83_173] {
+        tell(&Scenario::of_seed(seed));
+    }
+}
+
 /// The proxy is killed before each action that it takes, one after the other, and starts again from its log.
 #[test]
 fn a_proxy_killed_at_any_step_goes_on_from_its_log() {

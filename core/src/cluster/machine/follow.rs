@@ -44,6 +44,8 @@ pub(super) struct Following {
     pub(super) needs_stop: Option<bool>,
     /// The node of a rejoin was told whom to follow and does not: it is started anew.
     pub(super) restarts: bool,
+    /// It has not answered since.
+    pub(super) silent_since: Option<Duration>,
     /// How often rewinding or rebuilding it failed.
     pub(super) copies: u32,
     /// Who has strayed since when.

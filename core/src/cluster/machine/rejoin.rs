@@ -26,6 +26,9 @@ const STRAY_AFTER: Duration = Duration::from_secs(6);
 /// After a node could not be made to follow, when that is tried again.
 const REST: Duration = Duration::from_secs(15);
 
+/// How long a node that is made to follow may be silent. A busy machine is for a moment.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// A checkpoint on the primary: a rewind against one that had none since its promotion finds nothing to do.
 const CHECKPOINT_MAX: Duration = Duration::from_secs(600);
 
@@ -103,8 +106,14 @@ impl Machine {
         });
         self.following.needs_stop = Some(needs_stop);
         if !needs_stop && !self.following.restarts && !self.answers(&node) {
-            return self.end_rejoin(Err(format!("{node} does not answer any more")));
+            let until = *self.following.silent_since.get_or_insert(self.now) + SILENCE_MAX;
+            if self.now >= until {
+                return self.end_rejoin(Err(format!("{node} does not answer any more")));
+            }
+            self.wake_by(until);
+            return false;
         }
+        self.following.silent_since = None;
         if !needs_stop && self.seen(&node).is_some_and(|seen| self.divergence(seen) != Divergence::None) {
             // It may be tried again at once, and otherwise.
             let ended = self.end_rejoin(Err(format!("{node} got log meanwhile that the primary lacks")));
@@ -269,6 +278,7 @@ impl Machine {
         self.following.needs_stop = None;
         self.following.restarts = false;
         self.following.copies = 0;
+        self.following.silent_since = None;
         true
     }
 }

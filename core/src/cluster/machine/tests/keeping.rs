@@ -171,6 +171,24 @@ fn a_standby_that_does_not_receive_is_reported_and_started_anew_by_order() {
     assert_eq!(lab.answers.pop(), Some(Ok("n3 follows the primary".into())));
 }
 
+#[test]
+fn a_node_that_is_silent_for_a_moment_is_made_to_follow_nonetheless() {
+    for (silent_ms, answer) in [
+        (3_000, Ok("n3 follows the primary".to_owned())),
+        (6_000, Err(Refusal::Failed("n3 does not answer any more".into()))),
+    ] {
+        let mut lab = lab(SyncMode::On);
+        lab.failing = vec![("repoint", "n3")];
+        lab.order(Order::Rejoin { node: "n3".into() });
+        lab.hang("n3");
+        lab.pass(silent_ms);
+        lab.failing.clear();
+        lab.wake("n3");
+        lab.pass(1_000);
+        assert_eq!(lab.answers.pop(), Some(answer));
+    }
+}
+
 /// n3 does not follow after a failover, though it can be told to.
 fn lab_of_a_deaf_standby(wanted: Settings) -> Lab {
     let mut lab = Lab::at_work(wanted);

@@ -40,6 +40,8 @@ pub(super) struct Following {
     pub(super) plans: Option<Vec<StandbyPlan>>,
     /// What was asked about steps that failed.
     pub(super) retries: Vec<Retry>,
+    /// How often the policy said something else then.
+    pub(super) changes: u32,
     /// The node of a rejoin has to be stopped for it; found out before the first effect.
     pub(super) needs_stop: Option<bool>,
     /// The node of a rejoin was told whom to follow and does not: it is started anew.
@@ -215,6 +217,8 @@ impl Machine {
         };
         plans.sort_by_key(|plan| plan.wave);
         self.following.plans = Some(plans.clone());
+        self.following.retries.clear();
+        self.following.changes = 0;
         Some(plans)
     }
 

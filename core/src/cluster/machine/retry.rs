@@ -17,6 +17,9 @@ use crate::id::NodeId;
 /// Tries of one step, whatever the policy says.
 const TRIES_MAX: u32 = 100;
 
+/// Other steps instead of those that failed, in one operation: a policy must not go to and fro between two for ever.
+const CHANGES_MAX: u32 = 16;
+
 /// A question about a step that failed.
 #[derive(Debug)]
 pub(super) struct Retry {
@@ -91,7 +94,12 @@ impl Machine {
                 Afterwards::Unknown
             }
             Turn::Answer(Ok(next)) if next.action == plan.action => Afterwards::Again,
-            Turn::Answer(Ok(next)) => Afterwards::Otherwise(next),
+            Turn::Answer(Ok(next)) if next.action == FollowAction::LeaveAlone => Afterwards::Otherwise(next),
+            Turn::Answer(Ok(_)) if self.following.changes >= CHANGES_MAX => give_up(&failure.why),
+            Turn::Answer(Ok(next)) => {
+                self.following.changes += 1;
+                Afterwards::Otherwise(next)
+            }
             Turn::Answer(Err(_)) if failure.tries < TRIES => Afterwards::Again,
             Turn::Answer(Err(_)) => give_up(&failure.why),
         }

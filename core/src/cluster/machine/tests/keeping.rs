@@ -216,6 +216,16 @@ fn the_policy_says_how_often_a_step_is_tried() {
 }
 
 #[test]
+fn a_policy_that_goes_to_and_fro_is_stopped() {
+    let mut lab = lab(SyncMode::On);
+    lab.failing = vec![("repoint", "n3"), ("rewind", "n3")];
+    lab.to_and_fro = true;
+    lab.order(Order::Rejoin { node: "n3".into() });
+    lab.pass(60_000);
+    assert!(matches!(lab.answers.pop(), Some(Err(Refusal::Failed(_)))), "{:?}", lab.done);
+}
+
+#[test]
 fn a_stronger_step_is_taken_where_that_is_allowed() {
     for (rejoin, allowed) in [(RejoinMode::Follow, false), (RejoinMode::Repair, true)] {
         let mut lab = lab_of_a_deaf_standby(Settings { rejoin, ..settings(SyncMode::On) });

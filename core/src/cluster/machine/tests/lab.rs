@@ -31,6 +31,8 @@ pub struct Lab {
     pub verdict: Verdict,
     /// What the policy has a standby do whose step failed; without, there is none.
     pub next_action: Option<FollowAction>,
+    /// Instead of what failed, always the other of repoint and rewind.
+    pub to_and_fro: bool,
     /// What it was told of failures.
     pub failures: Vec<String>,
     /// The policy does not answer who it shall be.
@@ -127,6 +129,7 @@ impl Lab {
             failing: Vec::new(),
             verdict: Verdict::FailOver("it is lost".into()),
             next_action: None,
+            to_and_fro: false,
             failures: Vec::new(),
             mute_elections: false,
             wait_for: None,
@@ -226,7 +229,14 @@ impl Lab {
                     Ask::Follow(_) => Event::Planned(id, Err("no policy".into())),
                     Ask::Retry(_, failure) => {
                         self.failures.push(format!("{:?} {}", failure.plan.action, failure.attempt));
-                        let next = self.next_action.clone();
+                        let mut next = self.next_action.clone();
+                        if self.to_and_fro {
+                            let (upstream, create_slot) = (NodeId(0), true);
+                            next = Some(match failure.plan.action {
+                                FollowAction::Repoint { .. } => FollowAction::Rewind { upstream, create_slot },
+                                _ => FollowAction::Repoint { upstream, create_slot },
+                            });
+                        }
                         let next = next.map(|action| StandbyPlan { action, ..failure.plan });
                         Event::Retried(id, next.ok_or_else(|| "no policy".into()))
                     }

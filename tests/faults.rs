@@ -119,7 +119,7 @@ impl Scene {
     #[track_caller]
     fn resumed(&self, load: &Load, since: Instant) -> Duration {
         self.at_work(load);
-        load.so_far().longest_gap(since, Instant::now())
+        load.longest_gap(since)
     }
 
     #[track_caller]

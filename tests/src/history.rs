@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -79,6 +79,8 @@ pub struct History {
 pub struct Load {
     stop: Arc<AtomicBool>,
     history: Arc<Mutex<History>>,
+    /// Acknowledged writes. Who waits for them asks often, and must not hold the clients up by it.
+    commits: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
@@ -86,7 +88,8 @@ impl Load {
     /// Makes the table and starts clients of the proxy on that port.
     pub fn start(port: u16, writers: usize, readers: usize) -> Self {
         let (stop, history) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(History::default())));
-        let (stopped, shared) = (Arc::clone(&stop), Arc::clone(&history));
+        let commits = Arc::new(AtomicUsize::new(0));
+        let (stopped, shared, counted) = (Arc::clone(&stop), Arc::clone(&history), Arc::clone(&commits));
         let (ready, is_ready) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -103,8 +106,8 @@ impl Load {
                 let clients: Vec<_> = (0..writers + readers)
                     .map(|number| {
                         let first_id = FIRST_ID.fetch_add(IDS_PER_CLIENT, Relaxed);
-                        let worker =
-                            Worker { number, first_id, port, writes: number < writers, history: shared.clone() };
+                        let (history, commits) = (Arc::clone(&shared), Arc::clone(&counted));
+                        let worker = Worker { number, first_id, port, writes: number < writers, history, commits };
                         tokio::spawn(worker.run(Arc::clone(&stopped)))
                     })
                     .collect();
@@ -114,7 +117,7 @@ impl Load {
             });
         });
         is_ready.recv().expect("the table is made");
-        Self { stop, history, thread }
+        Self { stop, history, commits, thread }
     }
 
     /// Waits until so many more writes have been acknowledged.
@@ -134,8 +137,12 @@ impl Load {
 
     /// Writes that were acknowledged so far.
     pub fn commits(&self) -> usize {
-        let history = self.history.lock().expect("no client panics");
-        history.requests.iter().filter(|request| request.is_committed_write()).count()
+        self.commits.load(Relaxed)
+    }
+
+    /// The longest time without an acknowledged write from that moment until now.
+    pub fn longest_gap(&self, from: Instant) -> Duration {
+        self.history.lock().expect("no client panics").longest_gap(from, Instant::now())
     }
 
     /// Stops all clients behind their last answer.
@@ -157,8 +164,9 @@ impl Request {
 impl History {
     /// The longest time without an acknowledged write from one moment to another.
     pub fn longest_gap(&self, from: Instant, to: Instant) -> Duration {
-        let within = self.requests.iter().filter(|request| request.is_committed_write());
-        let within = within.map(|request| request.answered).filter(|at| (from..to).contains(at));
+        let begin = self.requests.partition_point(|request| request.answered < from);
+        let within = self.requests[begin..].iter().filter(|request| request.is_committed_write());
+        let within = within.map(|request| request.answered).filter(|at| *at < to);
         let (mut last, mut longest) = (from, Duration::ZERO);
         for at in within {
             longest = longest.max(at - last);
@@ -234,6 +242,7 @@ struct Worker {
     port: u16,
     writes: bool,
     history: Arc<Mutex<History>>,
+    commits: Arc<AtomicUsize>,
 }
 
 impl Worker {
@@ -261,6 +270,7 @@ impl Worker {
             };
             let request =
                 Request { client: self.number, id: self.writes.then_some(id), sent, answered: Instant::now(), told };
+            self.commits.fetch_add(usize::from(request.is_committed_write()), Relaxed);
             self.history().requests.push(request);
             client = Some(connected);
             if !self.writes {

@@ -1,6 +1,7 @@
 //! In transaction mode a session is what it would be on a connection of its own.
 
 mod begin;
+mod described;
 mod listen;
 mod pins;
 mod schema;

@@ -7,6 +7,7 @@
 pub mod async_commit;
 pub mod cancel;
 pub mod connect;
+pub mod description;
 mod error;
 pub mod info;
 pub mod login;

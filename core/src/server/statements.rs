@@ -8,7 +8,8 @@ use std::{
     },
 };
 
-use crate::wire::frontend::Parse;
+use super::description::Description;
+use crate::{clock::Moment, wire::frontend::Parse};
 
 /// A statement that some client has prepared: one value for equal text and parameter types.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Statement {
     }
 
     /// Gives the next use of this text another name.
-    fn retire(&self) {
+    pub fn retire(&self) {
         self.retired.store(true, Relaxed);
         let key = (self.text.clone(), self.types.clone(), Arc::clone(&self.scope));
         let mut known = KNOWN.lock().expect("nothing panics while it holds the table");
@@ -100,8 +101,24 @@ impl Statement {
 /// Which statements one server has, the least recently used first to go.
 #[derive(Debug, Default)]
 pub struct Statements {
-    used_at: HashMap<u64, (u64, Arc<Statement>), foldhash::fast::RandomState>,
+    known: HashMap<u64, Entry, foldhash::fast::RandomState>,
     clock: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    used: u64,
+    statement: Arc<Statement>,
+    given: Given,
+}
+
+/// What a server makes of a statement for as long as it has it.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// As far as it has been asked.
+    pub description: Description,
+    /// When it was told to prepare it.
+    pub since: Moment,
 }
 
 impl Statements {
@@ -109,29 +126,43 @@ impl Statements {
     #[inline]
     pub fn touch(&mut self, id: u64) -> bool {
         self.clock += 1;
-        match self.used_at.get_mut(&id) {
+        match self.known.get_mut(&id) {
             Some(entry) => {
-                entry.0 = self.clock;
+                entry.used = self.clock;
                 true
             }
             None => false,
         }
     }
 
+    /// What the server makes of a statement that it has.
+    #[inline]
+    pub fn given(&self, id: u64) -> Option<Given> {
+        self.known.get(&id).map(|entry| entry.given)
+    }
+
     /// Notes that the server was told to prepare it; answers the one that has to go for it.
     pub fn insert(&mut self, statement: &Arc<Statement>, max: usize) -> Option<Arc<Statement>> {
         self.clock += 1;
-        let oldest = (self.used_at.len() >= max.max(1))
-            .then(|| self.used_at.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id))
+        let oldest = (self.known.len() >= max.max(1))
+            .then(|| self.known.iter().min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id))
             .flatten();
-        let gone = oldest.and_then(|id| self.used_at.remove(&id)).map(|(_, statement)| statement);
-        self.used_at.insert(statement.id, (self.clock, Arc::clone(statement)));
+        let gone = oldest.and_then(|id| self.known.remove(&id)).map(|entry| entry.statement);
+        let given = Given { description: Description::default(), since: Moment::now() };
+        self.known.insert(statement.id, Entry { used: self.clock, statement: Arc::clone(statement), given });
         gone
+    }
+
+    /// Notes what the server has said of it.
+    pub fn describe(&mut self, id: u64, description: Description) {
+        if let Some(Entry { given, .. }) = self.known.get_mut(&id) {
+            given.description = description.or(given.description);
+        }
     }
 
     /// Notes that the server does not have it after all.
     pub fn remove(&mut self, id: u64) {
-        self.used_at.remove(&id);
+        self.known.remove(&id);
     }
 
     /// Notes that what the server prepared for one of its latest so many uses has another result by now.
@@ -139,24 +170,24 @@ impl Statements {
     /// PostgreSQL refuses such a statement for good. A server that has it under its old name must not
     /// pass for prepared then.
     pub fn retire_latest(&self, uses: usize) {
-        let mut latest: Vec<_> = self.used_at.values().collect();
-        latest.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
-        latest.iter().take(uses).for_each(|(_, statement)| statement.retire());
+        let mut latest: Vec<_> = self.known.values().collect();
+        latest.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.used));
+        latest.iter().take(uses).for_each(|entry| entry.statement.retire());
     }
 
     /// Notes that the server has none any more.
     pub fn clear(&mut self) {
-        self.used_at.clear();
+        self.known.clear();
     }
 
     /// How many the server has.
     pub fn len(&self) -> usize {
-        self.used_at.len()
+        self.known.len()
     }
 
     /// The server has none.
     pub fn is_empty(&self) -> bool {
-        self.used_at.is_empty()
+        self.known.is_empty()
     }
 }
 

@@ -3,15 +3,15 @@
 //!
 //! The bytes are moved by [`relay`](super::relay); who gets which request is in [`request`](super::request).
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, task::Poll};
 
 use super::{
     KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES,
     info::Order,
-    relay::{Answer, Broken, Care, End, Exchange, Flow, Refused},
+    relay::{Broken, Care, End, Exchange, Flow, Refused, described::Question},
     request::Request,
     traces::Causes,
-    translate::Translator,
+    translate::{BindTo, NOBODY, Translator},
     unit::messages,
 };
 use crate::{
@@ -28,60 +28,66 @@ impl Session {
         self.exchange.client_rest = request.rest;
         self.exchange.simple = self.input.filled().first() == Some(&b'Q');
         self.set.stats.shard(self.worker.id).received.add(request.len as u64);
-        self.translate(request.len)?;
-        self.exchange.kept = if care == Care::Once { 0 } else { request.len };
+        self.exchange.kept = request.len;
+        self.send(request.len).await?;
         if request.rest > 0 {
             self.exchange.to_server.extend(&self.input.filled()[..request.len]);
         }
         if care == Care::Once {
+            self.exchange.kept = 0;
             self.input.consume(request.len);
         }
         self.exchange.seen = self.exchange.kept;
         loop {
-            let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
-            let end = poll_fn(|cx| {
-                let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, &self.prepared, cx);
-                if polled.is_pending() {
-                    self.info.register(cx.waker());
-                    let order = self.info.ordered();
-                    if order >= Order::Transaction {
-                        return Poll::Ready(Err(Broken::Ordered(order)));
-                    }
-                    if lease.info.is_cut() {
-                        return Poll::Ready(Err(self.exchange.server_gone(given_up())));
-                    }
-                }
-                polled
-            })
-            .await;
-            if let Some(failure) = self.exchange.prefix_failure.take() {
-                // The request has run with other settings than the client believes: nobody may go on from here.
-                lease.pool().forget_taken();
-                return Err(Broken::Prefix(failure));
-            }
-            match end {
-                Ok(End::Ready) => {
+            match self.exchange_until_end().await? {
+                End::Ready => {
                     self.input.consume(std::mem::take(&mut self.exchange.kept));
                     return Ok(None);
                 }
-                Ok(End::Refused) => return Ok(self.exchange.refused),
-                Ok(End::ClientSpoke) => {
+                End::Refused => return Ok(self.exchange.refused),
+                End::ClientSpoke => {
                     self.input.consume(std::mem::take(&mut self.exchange.kept));
-                    self.carry_more()?;
+                    self.carry_more().await?;
                 }
-                Err(broken) => return Err(broken),
+                End::Described => {}
             }
         }
     }
 
+    /// Moves bytes both ways until something has to be decided.
+    async fn exchange_until_end(&mut self) -> Result<End, Broken> {
+        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
+        let end = poll_fn(|cx| {
+            let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, &self.prepared, cx);
+            if polled.is_pending() {
+                self.info.register(cx.waker());
+                let order = self.info.ordered();
+                if order >= Order::Transaction {
+                    return Poll::Ready(Err(Broken::Ordered(order)));
+                }
+                if lease.info.is_cut() {
+                    return Poll::Ready(Err(self.exchange.server_gone(given_up())));
+                }
+            }
+            polled
+        })
+        .await;
+        if let Some(failure) = self.exchange.prefix_failure.take() {
+            // The request has run with other settings than the client believes: nobody may go on from here.
+            lease.pool().forget_taken();
+            return Err(Broken::Prefix(failure));
+        }
+        end
+    }
+
     /// Passes on what the client has sent of an open batch or a COPY.
-    fn carry_more(&mut self) -> Result<(), Broken> {
+    async fn carry_more(&mut self) -> Result<(), Broken> {
         let open = open_messages(self.input.filled(), &self.exchange);
         if open.len > 0 {
             if self.exchange.flow == Flow::Batch {
                 self.note_more(open.len);
             }
-            self.translate(open.len)?;
+            self.send(open.len).await?;
             self.input.consume(open.len);
         }
         self.exchange.flow = open.flow;
@@ -92,74 +98,100 @@ impl Session {
         // What is left may belong to a COPY that the server has still to begin.
         self.exchange.seen = 0;
         if open.flow != Flow::Closed {
-            self.begin_long_message()?;
+            self.begin_long_message().await?;
             self.exchange.seen = self.input.len();
         }
         Ok(())
     }
 
-    /// Writes the first `len` bytes of the input for the server, under the names that statements have there.
-    fn translate(&mut self, len: usize) -> Result<(), Broken> {
+    /// Writes the first `len` bytes of the input for the server, under the names that statements have there. Waits where
+    /// it has to know what the server makes of one.
+    async fn send(&mut self, len: usize) -> Result<(), Broken> {
+        let mut done = 0;
+        loop {
+            done = self.translate(|translator, input| translator.translate(&input[..len], done))?;
+            if self.exchange.question != Question::Asked {
+                return Ok(());
+            }
+            Box::pin(self.await_description()).await?;
+        }
+    }
+
+    /// Waits for the answer to a question of our own, or for the error because of which there will be none.
+    async fn await_description(&mut self) -> Result<(), Broken> {
+        match self.exchange_until_end().await? {
+            End::Described => Ok(()),
+            End::Ready | End::Refused | End::ClientSpoke => Err(Broken::Protocol),
+        }
+    }
+
+    /// Translates something of what the client has sent.
+    fn translate<T>(&mut self, work: impl FnOnce(&mut Translator<'_>, &[u8]) -> T) -> Result<T, Broken> {
         let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
-        let mut next_unnamed = self.worker.next_unnamed.get();
-        Translator {
+        let mut translator = Translator {
             max_prepared: lease.pool().max_prepared(),
             server: lease,
             prepared: &mut self.prepared,
             unnamed: &mut self.unnamed,
             exchange: &mut self.exchange,
-            next_unnamed: &mut next_unnamed,
+            next_unnamed: &self.worker.next_unnamed,
             settings: &self.settings,
             has_others: self.pins.contain(Causes::PREPARED)
                 || !self.sql_statements.is_empty()
                 || self.traces.as_ref().is_some_and(|traces| traces.suspects.contain(Causes::PREPARED)),
-        }
-        .translate(&self.input.filled()[..len]);
-        self.worker.next_unnamed.set(next_unnamed);
-        Ok(())
+            bound: None,
+        };
+        Ok(work(&mut translator, self.input.filled()))
     }
 
     /// Begins to pass on a message whose end has not come, if it need not be kept whole.
-    fn begin_long_message(&mut self) -> Result<(), Broken> {
+    async fn begin_long_message(&mut self) -> Result<(), Broken> {
         let Ok(Some(next)) = frame::header(self.input.filled()) else { return Ok(()) };
-        let come = self.input.len();
-        let long = come >= WHOLE_REQUEST_MAX_BYTES;
         match next.tag {
             b'd' => {
                 self.exchange.client_rest = next.total;
                 self.exchange.pass_rest(&mut self.input);
             }
-            b'B' if long => {
-                let body = &self.input.filled()[frame::HEADER_BYTES..];
-                let Some(bind) = Bind::read(body) else { return Err(Broken::Protocol) };
-                let named = self.prepared.find(bind.statement).map(|known| Arc::clone(&known.statement));
-                let name = named.as_ref().map_or(bind.statement, |statement| &statement.name);
-                let total = next.total - bind.statement.len() + name.len();
-                if let (Some(statement), Some(lease)) = (&named, &mut self.lease)
-                    && !lease.statements.touch(statement.id)
-                {
-                    // Nothing is evicted here: the message is already half on its way.
-                    let room = lease.pool().max_prepared().max(lease.statements.len() + 1);
-                    let evicted = lease.statements.insert(statement, room);
-                    debug_assert!(evicted.is_none(), "there was room");
-                    self.exchange.answers.push_back(Answer::Parse { statement: Arc::clone(statement), name: None });
-                    let mut parse = Vec::new();
-                    statement.put_parse(&mut parse);
-                    self.exchange.to_server.extend(&parse);
+            b'B' if self.input.len() >= WHOLE_REQUEST_MAX_BYTES => {
+                while !self.begin_long_bind()? {
+                    Box::pin(self.await_description()).await?;
                 }
-                let mut head = vec![b'B'];
-                head.extend_from_slice(&u32::try_from(total - 1).map_err(|_| Broken::Protocol)?.to_be_bytes());
-                frame::put_cstr(&mut head, bind.portal);
-                frame::put_cstr(&mut head, name);
-                self.exchange.to_server.extend(&head);
-                self.exchange.to_server.extend(bind.rest);
-                self.exchange.client_rest = next.total - come;
-                self.input.consume(come);
             }
             _ if next.total > KEPT_MESSAGE_MAX_BYTES => return Err(Broken::Protocol),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The same of a Bind; false when the server was asked something first.
+    fn begin_long_bind(&mut self) -> Result<bool, Broken> {
+        let begun = self.translate(|translator, input| {
+            let next = frame::header(input).ok().flatten()?;
+            let bind = Bind::read(&input[frame::HEADER_BYTES..])?;
+            let to = translator.bind_to(&bind, &[], &[]);
+            let name = match &to {
+                BindTo::Asked => return Some(false),
+                BindTo::Unchanged => bind.statement,
+                BindTo::Statement(statement) => &statement.name,
+                BindTo::Nobody => NOBODY,
+            };
+            let total = next.total - bind.statement.len() + name.len();
+            let exchange = &mut *translator.exchange;
+            exchange.to_server.extend(b"B");
+            exchange.to_server.extend(&u32::try_from(total - 1).ok()?.to_be_bytes());
+            exchange.to_server.extend_with(|out| {
+                frame::put_cstr(out, bind.portal);
+                frame::put_cstr(out, name);
+            });
+            exchange.to_server.extend(bind.rest);
+            exchange.client_rest = next.total - input.len();
+            Some(true)
+        })?;
+        let begun = begun.ok_or(Broken::Protocol)?;
+        if begun {
+            self.input.consume(self.input.len());
+        }
+        Ok(begun)
     }
 }
 

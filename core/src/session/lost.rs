@@ -344,12 +344,10 @@ impl Session {
                     if parse.name.is_empty() {
                         let next = self.worker.next_unnamed.get() + 1;
                         self.worker.next_unnamed.set(next);
-                        self.unnamed.id = next;
-                        self.unnamed.parse.clear();
-                        self.unnamed.parse.extend_from_slice(whole);
+                        self.unnamed.replace(next, whole);
                     } else if are_ours {
                         let statement = Statement::interned(&parse, &self.settings.scope());
-                        self.prepared.insert(parse.name, Prepared { statement, shape: None, catalog_version: 0 });
+                        self.prepared.insert(parse.name, Prepared::new(statement));
                     }
                 }
                 b'C' => {

@@ -1,9 +1,10 @@
 //! A session's own prepared statements, by the names that its client gave them.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use crate::{
-    server::statements::Statement,
+    clock::Moment,
+    server::{description::Description, statements::Statement},
     sql::{Catalog, Shapes, shape::Shape},
 };
 
@@ -16,9 +17,39 @@ pub struct Prepared {
     pub shape: Option<Rc<Shape>>,
     /// The catalog that the shape was judged by.
     pub catalog_version: u64,
+    /// What the client was told that it is like.
+    pub told: Rc<Told>,
+}
+
+/// What a client was told of a statement, and counts on unless it asks again.
+#[derive(Debug, Default)]
+pub struct Told {
+    last: Cell<(Description, Option<Moment>)>,
+}
+
+impl Told {
+    /// As far as the client has asked.
+    pub fn description(&self) -> Description {
+        self.last.get().0
+    }
+
+    /// Whether it was told so before that moment, or never.
+    pub fn is_before(&self, moment: Moment) -> bool {
+        self.last.get().1 < Some(moment)
+    }
+
+    /// A server's answer is on its way to the client.
+    pub fn hear(&self, description: Description) {
+        self.last.set((description.or(self.description()), Some(Moment::now())));
+    }
 }
 
 impl Prepared {
+    /// A statement that nobody has looked at.
+    pub fn new(statement: Arc<Statement>) -> Self {
+        Self { statement, shape: None, catalog_version: 0, told: Rc::default() }
+    }
+
     /// What it is, judged by that catalog.
     pub fn shape(&mut self, shapes: &mut Shapes, catalog: &Catalog) -> Rc<Shape> {
         if self.catalog_version == catalog.version()

@@ -5,21 +5,33 @@
 //! the server, a Close of a name that never exists takes its place: its answer keeps the order of
 //! answers, and an error before it skips it, just as it would have skipped the original.
 
-use std::sync::Arc;
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use super::{
-    prepared::{Prepared, PreparedStatements},
-    relay::{Answer, Exchange, Flow},
+    prepared::{Prepared, PreparedStatements, Told},
+    relay::{
+        Answer, Exchange, Flow,
+        described::{Expected, Question},
+    },
     unit::{messages, survey},
 };
 use crate::{
-    server::{Server, settings::Settings, statements::Statement},
+    server::{
+        Server, UNNAMED_UNKNOWN,
+        description::Description,
+        settings::Settings,
+        statements::{Given, Statement},
+    },
     sql::execute::{Executed, may_execute},
-    wire::frontend::{Bind, Named, Parse, put_named},
+    wire::{
+        ask,
+        frontend::{Bind, Named, Parse, put_named},
+        reply::TxStatus,
+    },
 };
 
 /// A statement name that no Parse ever defines.
-const NOBODY: &[u8] = b"howdah_none";
+pub const NOBODY: &[u8] = b"howdah_none";
 
 /// The unnamed statement of a session, kept because the next server may not have it.
 #[derive(Debug, Default)]
@@ -30,6 +42,18 @@ pub struct Unnamed {
     pub parse: Vec<u8>,
     /// It is an EXECUTE of this statement, by its name on servers.
     pub executes: Option<Arc<Statement>>,
+    /// What the client was told that it is like, if it has asked.
+    pub told: Option<Rc<Told>>,
+}
+
+impl Unnamed {
+    /// Another Parse has made it.
+    pub fn replace(&mut self, id: u64, parse: &[u8]) {
+        self.id = id;
+        self.parse.clear();
+        self.parse.extend_from_slice(parse);
+        self.told = None;
+    }
 }
 
 /// Everything that one request's translation touches.
@@ -45,26 +69,58 @@ pub struct Translator<'a> {
     /// `max_prepared_statements`; 0 leaves names alone.
     pub max_prepared: usize,
     /// For ids of unnamed statements.
-    pub next_unnamed: &'a mut u64,
+    pub next_unnamed: &'a Cell<u64>,
     /// The session's settings: names in a text mean what they say.
     pub settings: &'a Settings,
     /// The session has statements of SQL's PREPARE on this server, beside those that we know of.
     pub has_others: bool,
+    /// The statement of the last Bind and its portal's name, if what is said of the portal is to be noted.
+    pub bound: Option<(Box<[u8]>, u64, Rc<Told>)>,
+}
+
+/// The statement that a Bind is to name on the server.
+pub enum BindTo {
+    /// The one of the client's name.
+    Unchanged,
+    /// This one, which the server has by then.
+    Statement(Arc<Statement>),
+    /// None that exists: its result is not what the client was told.
+    Nobody,
+    /// The server has to say first what it makes of it, for which it was asked.
+    Asked,
+}
+
+/// Whether the client may use a statement as a server has it.
+enum Standing {
+    Good,
+    /// The server has to say what it makes of it.
+    Unsure,
+    /// The server had it before it became what the client was told.
+    Outdated,
+    /// It has changed since the client was told.
+    Changed,
 }
 
 impl Translator<'_> {
-    /// Translates complete messages, and sends them at once if they need no change.
-    pub fn translate(&mut self, bytes: &[u8]) {
-        let mut run = 0;
-        let mut at = 0;
-        for (tag, body, whole) in messages(bytes) {
+    /// Translates complete messages from one of them on, and sends them at once if they need no change. Answers how
+    /// far it has come: not to the end when the server was [asked](BindTo::Asked) something.
+    pub fn translate(&mut self, bytes: &[u8], from: usize) -> usize {
+        let mut run = from;
+        let mut at = from;
+        for (tag, body, whole) in messages(&bytes[from..]) {
             if matches!(tag, b'Q' | b'F') && self.exchange.flow == Flow::Batch && !self.exchange.failed {
                 self.mark_end_of_batch(&bytes[run..at]);
                 run = at;
             }
             let replaced = match tag {
                 b'P' => self.parse(body, whole, &bytes[run..at]),
-                b'B' => self.bind(body, &bytes[run..at], bytes),
+                b'B' => {
+                    let replaced = self.bind(body, &bytes[run..at], bytes);
+                    if self.exchange.question == Question::Asked {
+                        return at;
+                    }
+                    replaced
+                }
                 b'D' => self.describe(body, &bytes[run..at], bytes),
                 b'C' => self.close(body, &bytes[run..at]),
                 b'Q' => {
@@ -84,6 +140,7 @@ impl Translator<'_> {
         let sent = if self.exchange.to_server.is_empty() { self.server.stream.write_at_once(rest) } else { 0 };
         self.exchange.sent |= sent > 0;
         self.exchange.to_server.extend(&rest[sent..]);
+        at
     }
 
     /// A Query ends an open batch, unless an earlier message has failed: then it is ignored, as is everything up
@@ -105,10 +162,9 @@ impl Translator<'_> {
             return false;
         };
         if parse.name.is_empty() {
-            *self.next_unnamed += 1;
-            self.unnamed.id = *self.next_unnamed;
-            self.unnamed.parse.clear();
-            self.unnamed.parse.extend_from_slice(whole);
+            let next = self.next_unnamed.get() + 1;
+            self.next_unnamed.set(next);
+            self.unnamed.replace(next, whole);
             self.server.unnamed = self.unnamed.id;
             self.unnamed.executes.take_if(|executed| !contains(parse.text, &executed.name));
         }
@@ -128,8 +184,7 @@ impl Translator<'_> {
         }
         self.exchange.counts.client_parses += 1;
         let statement = self.statement_of(&parse);
-        self.prepared
-            .insert(parse.name, Prepared { statement: Arc::clone(&statement), shape: None, catalog_version: 0 });
+        self.prepared.insert(parse.name, Prepared::new(Arc::clone(&statement)));
         if self.server.statements.touch(statement.id) {
             self.exchange.answers.push_back(Answer::CloseAsParse { name: parse.name.into() });
             self.put(before, |out| put_named(out, b'C', NOBODY));
@@ -194,46 +249,156 @@ impl Translator<'_> {
     }
 
     /// The statement behind a client's name, if names are ours.
-    fn known(&mut self, name: &[u8], batch: &[u8]) -> Option<Arc<Statement>> {
+    fn known(&mut self, name: &[u8], batch: &[u8]) -> Option<&mut Prepared> {
         let known = self.prepared.find_mut(name)?;
         // Any other client would take the new result for the old one.
         if known.statement.is_retired() && survey(batch).takes_any_result {
             known.statement = known.statement.renewed();
         }
-        Some(Arc::clone(&known.statement))
+        Some(known)
     }
 
     fn bind(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
         self.exchange.counts.binds += 1;
         let Some(bind) = Bind::read(body) else { return false };
-        if bind.statement.is_empty() {
-            if self.ensure_unnamed(before) {
+        let length = self.exchange.to_server.len();
+        match self.bind_to(&bind, before, batch) {
+            BindTo::Unchanged if bind.statement.is_empty() && self.exchange.to_server.len() > length => {
                 self.put(&[], |out| bind.put_renamed(out, b""));
-                return true;
+                true
             }
-            return false;
+            BindTo::Unchanged => false,
+            BindTo::Asked => true,
+            BindTo::Statement(statement) => {
+                self.put(&[], |out| bind.put_renamed(out, &statement.name));
+                true
+            }
+            BindTo::Nobody => {
+                self.put(&[], |out| bind.put_renamed(out, NOBODY));
+                true
+            }
         }
-        let Some(statement) = self.known(bind.statement, batch) else { return false };
+    }
+
+    /// What a Bind is to name, in a batch of which this is known. All that has to come first has been written then, and
+    /// `before` in front of it, unless nothing changes.
+    pub fn bind_to(&mut self, bind: &Bind<'_>, before: &[u8], batch: &[u8]) -> BindTo {
+        self.bound = None;
+        if bind.statement.is_empty() {
+            return self.bind_to_unnamed(before, batch);
+        }
+        let Some(known) = self.known(bind.statement, batch) else { return BindTo::Unchanged };
+        let (mut statement, told) = (Arc::clone(&known.statement), Rc::clone(&known.told));
+        let given = self.server.statements.given(statement.id);
+        let standing = match self.exchange.take_answer() {
+            Some(answer) if answer.fits(&told.description()) == Some(false) => Standing::Changed,
+            Some(_) => Standing::Good,
+            // The server skips the rest of the batch, or says that the transaction has failed.
+            None if self.exchange.failed || self.server.status == TxStatus::Failed => Standing::Good,
+            None => standing(given, &told, batch),
+        };
+        if matches!(standing, Standing::Outdated) {
+            statement.retire();
+            statement = statement.renewed();
+            if let Some(known) = self.prepared.find_mut(bind.statement) {
+                known.statement = Arc::clone(&statement);
+            }
+        }
         self.exchange.to_server.extend(before);
-        self.ensure(&statement);
-        self.put(&[], |out| bind.put_renamed(out, &statement.name));
-        true
+        match standing {
+            Standing::Good => {
+                self.ensure(&statement);
+                if !told.description().has_result() || given.is_none_or(|given| !given.description.has_result()) {
+                    self.bound = Some((bind.portal.into(), statement.id, told));
+                }
+                BindTo::Statement(statement)
+            }
+            Standing::Unsure | Standing::Outdated => {
+                self.ensure(&statement);
+                self.ask(statement.id, &statement.name);
+                BindTo::Asked
+            }
+            Standing::Changed => self.refuse(),
+        }
+    }
+
+    fn bind_to_unnamed(&mut self, before: &[u8], batch: &[u8]) -> BindTo {
+        let told = self.unnamed.told.as_ref().map(|told| told.description()).unwrap_or_default();
+        if let Some(answer) = self.exchange.take_answer() {
+            if answer.fits(&told) == Some(false) {
+                // It has to be asked again.
+                self.server.unnamed = UNNAMED_UNKNOWN;
+                self.exchange.to_server.extend(before);
+                return self.refuse();
+            }
+            return BindTo::Unchanged;
+        }
+        let is_new = self.ensure_unnamed(before);
+        let is_refused = self.exchange.failed || self.server.status == TxStatus::Failed;
+        if is_new
+            && !is_refused
+            && told != Description::default()
+            && self.unnamed.id != 0
+            && !survey(batch).takes_any_result
+        {
+            self.ask(0, b"");
+            return BindTo::Asked;
+        }
+        BindTo::Unchanged
+    }
+
+    /// Has the server say what it makes of a statement.
+    fn ask(&mut self, id: u64, name: &[u8]) {
+        self.exchange.ask(id);
+        self.put(&[], |out| {
+            put_named(out, b'D', name);
+            ask::flush(out);
+        });
+    }
+
+    /// A Bind in this place will fail as if the server had had the statement when its result changed.
+    fn refuse(&mut self) -> BindTo {
+        self.exchange.binds_nobody = true;
+        BindTo::Nobody
     }
 
     fn describe(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
-        let Some(Named { kind: b'S', name }) = Named::read(body) else { return false };
-        if name.is_empty() {
-            if self.ensure_unnamed(before) {
-                self.put(&[], |out| put_named(out, b'D', b""));
-                return true;
-            }
+        let Some(Named { kind, name }) = Named::read(body) else { return false };
+        if kind == b'P' {
+            let noted = self.bound.take().filter(|(portal, ..)| **portal == *name);
+            self.expect(noted.map(|(_, statement, told)| (statement, told)));
             return false;
         }
-        let Some(statement) = self.known(name, batch) else { return false };
+        if kind != b'S' {
+            return false;
+        }
+        if name.is_empty() {
+            let written = self.ensure_unnamed(before);
+            let told = (self.unnamed.id != 0).then(|| (0, Rc::clone(self.unnamed.told.get_or_insert_default())));
+            self.expect(told);
+            if written {
+                self.put(&[], |out| put_named(out, b'D', b""));
+            }
+            return written;
+        }
+        let Some(known) = self.known(name, batch) else {
+            self.expect(None);
+            return false;
+        };
+        let (statement, told) = (Arc::clone(&known.statement), Rc::clone(&known.told));
         self.exchange.to_server.extend(before);
         self.ensure(&statement);
+        self.expect(Some((statement.id, told)));
         self.put(&[], |out| put_named(out, b'D', &statement.name));
         true
+    }
+
+    /// A Describe of the client's goes to the server.
+    fn expect(&mut self, noted: Option<(u64, Rc<Told>)>) {
+        self.exchange.expected.push_back(match noted {
+            Some((statement, told)) => Expected::Noted { told, statement, heard: Description::default() },
+            None => Expected::Passed,
+        });
     }
 
     fn close(&mut self, body: &[u8], before: &[u8]) -> bool {
@@ -253,6 +418,19 @@ impl Translator<'_> {
         }
         self.put(before, |out| put_named(out, b'C', NOBODY));
         true
+    }
+}
+
+/// Whether what the server gives, if it has the statement, is what the client was told and counts on in this batch.
+fn standing(given: Option<Given>, told: &Told, batch: &[u8]) -> Standing {
+    let fits = given.map(|given| given.description).unwrap_or_default().fits(&told.description());
+    if fits == Some(true) || survey(batch).takes_any_result {
+        return Standing::Good;
+    }
+    match (given, fits) {
+        (Some(given), Some(false)) if told.is_before(given.since) => Standing::Changed,
+        (Some(_), Some(false)) => Standing::Outdated,
+        _ => Standing::Unsure,
     }
 }
 

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use pgwire::messages::{
     cancel::CancelRequest,
-    extendedquery::{Bind, Execute, Parse, Sync},
+    extendedquery::{Bind, Execute, Flush, Parse, Sync},
     simplequery::Query,
     startup::{Password, SASLInitialResponse, SASLResponse, SecretKey, SslRequest, Startup},
     terminate::Terminate,
@@ -65,6 +65,11 @@ pub fn statement(out: &mut Vec<u8>, sql: &str, parameters: &[&str]) {
     put(out, &Parse::new(None, text(sql), Vec::new()));
     put(out, &Bind::new(None, None, Vec::new(), values.collect(), Vec::new()));
     put(out, &Execute::new(None, 0));
+}
+
+/// Has the answers so far sent, in the middle of a batch.
+pub fn flush(out: &mut Vec<u8>) {
+    put(out, &Flush::new());
 }
 
 /// The end of a batch of statements.

@@ -4,6 +4,7 @@
 //! and passes on whole reads. Both directions are one poll function, so that neither can block the
 //! other, and each byte from a server is written from the memory that it was read into.
 
+pub mod described;
 mod resets;
 mod scan;
 
@@ -17,7 +18,10 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
-use self::resets::Resets;
+use self::{
+    described::{Expected, Question},
+    resets::Resets,
+};
 use crate::{
     listen::Channels,
     net::{buffer::Buffer, stream::Stream},
@@ -134,6 +138,8 @@ pub enum End {
     Ready,
     /// The server refused what another node may do, and the client has seen nothing.
     Refused,
+    /// The server has said what it makes of a statement, or that it will not.
+    Described,
     /// Bytes of the client are in the input that belong to this request.
     ClientSpoke,
 }
@@ -189,6 +195,12 @@ pub struct Exchange {
     pub simple: bool,
     /// ParseComplete and CloseComplete still to come.
     pub answers: VecDeque<Answer>,
+    /// Descriptions still to come.
+    pub expected: VecDeque<Expected>,
+    /// What the request waits for in its middle.
+    pub question: Question,
+    /// A Bind of a statement whose result has changed went to one that does not exist.
+    pub binds_nobody: bool,
     /// Keep the answer back until it is known not to be a refusal.
     pub hold: bool,
     /// What is kept back may be a refusal of a standby.
@@ -285,6 +297,9 @@ impl Default for Exchange {
             flow: Flow::Closed,
             simple: false,
             answers: VecDeque::new(),
+            expected: VecDeque::new(),
+            question: Question::None,
+            binds_nobody: false,
             hold: false,
             absorbs_refusals: false,
             kept: 0,
@@ -337,6 +352,9 @@ impl Exchange {
         self.failed = false;
         self.disk_full = false;
         self.prepared_anew = false;
+        self.expected.clear();
+        self.question = Question::None;
+        self.binds_nobody = false;
         self.received = 0;
         self.counts = Counts::default();
         self.seen = 0;
@@ -384,6 +402,9 @@ impl Exchange {
             }
             let was_behind = self.cleared > 0;
             let heard = self.poll_from_server(server, names, cx)?;
+            if self.has_asked_enough() {
+                return Poll::Ready(Ok(End::Described));
+            }
             if self.is_done() {
                 // What has been cleared goes to the client after the server has been given back.
                 self.settle(server);
@@ -412,6 +433,7 @@ impl Exchange {
 
     fn client_spoke(&self, input: &Buffer) -> bool {
         self.flow != Flow::Closed
+            && self.question == Question::None
             && self.client_rest == 0
             && self.to_server.is_empty()
             && input.len() > self.seen
@@ -515,7 +537,8 @@ impl Exchange {
             return Ok(false);
         }
         // Beyond one buffer the client has to wait until its request has been served.
-        if !input.has_room() && (self.flow != Flow::Batch || !self.to_server.is_empty()) {
+        let takes_more = self.flow == Flow::Batch && self.question == Question::None && self.to_server.is_empty();
+        if !input.has_room() && !takes_more {
             return Ok(false);
         }
         if input.is_empty() && client.poll_read_ready(cx).is_pending() {
@@ -631,6 +654,7 @@ impl Exchange {
                 server.statements.remove(statement.id);
             }
         }
+        self.expected.clear();
         if self.refused.is_some() {
             self.forget_answer();
         }

@@ -5,7 +5,7 @@ use std::io;
 use super::{Answer, Broken, Discarded, Exchange, Flow, HOLD_MAX_BYTES, Parting, Refused};
 use crate::{
     server::{RunError, Server, settings::Settings},
-    session::{outcome::Xid, prepared::PreparedStatements},
+    session::{outcome::Xid, prepared::PreparedStatements, translate::NOBODY},
     wire::{
         backend::{error_field, parameter_status},
         frame::{self, HEADER_BYTES},
@@ -45,6 +45,13 @@ impl Exchange {
             }
             // The bulk of all answers: rows, their descriptions, acknowledgements, COPY data.
             let is_passed = matches!(next.tag, b'D' | b'd' | b'T' | b't' | b'n' | b'2' | b's' | b'H' | b'c');
+            if matches!(next.tag, b'T' | b't' | b'n') && self.reads_description(next.tag) {
+                if self.to_client.len() - at < next.total {
+                    break;
+                }
+                at = self.hear_description(at, next, server);
+                continue;
+            }
             if is_passed || (next.tag == b'N' && next.total > NOTICE_LOOKED_AT_MAX_BYTES) {
                 self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
                 at += HEADER_BYTES;
@@ -161,7 +168,11 @@ impl Exchange {
                 }
                 self.hold = self.refused.is_some();
                 self.told_fatal |= is_fatal && !self.hold;
-                let told = if has_other_columns { Some(stale_plan()) } else { with_clients_name(body, names) };
+                let told = if has_other_columns || (self.binds_nobody && is_of_nobody(body)) {
+                    Some(stale_plan())
+                } else {
+                    with_clients_name(body, names)
+                };
                 if let Some(told) = told {
                     self.to_client.replace(at, next.total, &told);
                     return Ok(at + told.len());
@@ -300,6 +311,11 @@ fn is_too_serializable(error: &[u8]) -> bool {
 /// Whether an error says that a client wants more or fewer columns than the statement has.
 fn has_other_columns(error: &[u8]) -> bool {
     error_field(error, b'C') == Some(b"08P01") && error_field(error, b'R') == Some(b"PortalSetResultFormat")
+}
+
+/// Whether an error says that a statement does not exist which never does.
+fn is_of_nobody(error: &[u8]) -> bool {
+    error_field(error, b'C') == Some(b"26000") && error.windows(NOBODY.len()).any(|window| window == NOBODY)
 }
 
 /// What a server says that had the statement when its result changed. A client that binds the columns of

@@ -1,7 +1,7 @@
 //! What is seen of a cluster that heals itself, beyond what the [`judge`](super::judge) needs: doors, held
 //! sessions, and for how long. Pure; time is passed in.
 
-use std::time::Duration;
+use std::{mem::discriminant, time::Duration};
 
 use tokio::time::Instant;
 
@@ -88,12 +88,15 @@ impl Seen {
         }
     }
 
+    /// What is found twice counts as twice the same, whatever words it comes with: a node that is lost behind something
+    /// that takes connections resets them one time and closes them the next.
     fn try_door(&mut self, door: Door, since: Instant) {
-        if self.door == door {
+        if self.checks > 0 && discriminant(&self.door) == discriminant(&door) {
             self.checks = self.checks.saturating_add(1);
         } else {
-            (self.door, self.door_since, self.checks) = (door, since, 1);
+            (self.door_since, self.checks) = (since, 1);
         }
+        self.door = door;
     }
 
     fn held(&self, asked_at: Option<Instant>, now: Instant) -> Held {
@@ -241,5 +244,25 @@ fn door(failure: &Failure) -> Door {
         FailureKind::Full => Door::Full,
         FailureKind::Silent(_) => Door::TimedOut,
         FailureKind::Broken | FailureKind::Ended(_) => Door::Failed(why()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_that_stays_shut_in_other_words_is_shut_all_the_time() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut seen = Seen::new(start);
+        let failed = |why: &str| Door::Failed(why.to_owned());
+
+        seen.try_door(failed("reset"), at(100));
+        seen.try_door(failed("closed"), at(200));
+        assert_eq!((seen.checks, seen.door_since, &seen.door), (2, at(100), &failed("closed")));
+
+        seen.try_door(Door::Refused, at(300));
+        assert_eq!((seen.checks, seen.door_since), (1, at(300)));
     }
 }

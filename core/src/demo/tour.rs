@@ -90,15 +90,23 @@ impl<'a> Tour<'a> {
         self.say("Reads go to the standbys");
         self.wait_for_replay()?;
         // What a standby has replayed the proxy knows a moment later.
-        let begun = Instant::now();
-        let (answered, holds) = loop {
-            let answered = self.readers()?;
-            let holds = self.are_all_standbys(&answered);
-            if holds || begun.elapsed() > SPREAD_PATIENCE {
-                break (answered, holds);
-            }
-        };
+        let (answered, holds) = self.readers_until(Self::are_all_standbys)?;
         self.check("each standby answered, and nobody else", &counted(&answered), holds)
+    }
+
+    /// Asks until the answers are right or patience is over: who answered how often, and whether it is right.
+    fn readers_until(
+        &mut self,
+        are_right: impl Fn(&Self, &BTreeMap<String, usize>) -> bool,
+    ) -> Result<(BTreeMap<String, usize>, bool), TourError> {
+        let begun = Instant::now();
+        loop {
+            let answered = self.readers()?;
+            let holds = are_right(self, &answered);
+            if holds || begun.elapsed() > SPREAD_PATIENCE {
+                return Ok((answered, holds));
+            }
+        }
     }
 
     /// Each standby answered and nobody else did; the primary where there is no standby.
@@ -128,10 +136,12 @@ impl<'a> Tour<'a> {
         let settings = format!("{{ database_preferences = {{ postgres = {chosen:?} }} }}");
         self.reload(self.config.clone().router(DEFAULT_POLICY, &settings))?;
         self.wait_for_replay()?;
-        let answered = self.readers()?;
-        // What the load has written a moment ago, the primary alone may have.
-        let primary = &self.cluster.primary().name;
-        let only = answered.contains_key(&chosen) && answered.keys().all(|name| *name == chosen || name == primary);
+        // What the load has written a moment ago, the primary alone may have, or another standby sooner.
+        let primary = self.cluster.primary().name.clone();
+        let is_preferred = |answered: &BTreeMap<String, usize>| {
+            answered.contains_key(&chosen) && answered.keys().all(|name| *name == chosen || *name == primary)
+        };
+        let (answered, only) = self.readers_until(|_, answered| is_preferred(answered))?;
         self.check(&format!("{chosen} answered, and no other standby"), &counted(&answered), only)
     }
 

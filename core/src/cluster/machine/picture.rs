@@ -44,12 +44,16 @@ impl Machine {
             role: node.viewed.role,
             timeline: node.viewed.timeline,
             position: node.viewed.received,
-            streaming: node.receiver.map(|receiver| {
+            streaming: match node.receiver {
                 // A receiver says that it streams for a minute after its primary has fallen silent.
-                let hears = receiver.heard.is_none_or(|heard| heard + age < HEARD_FRESH);
-                let from_it = primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id));
-                receiver.streaming && hears && from_it
-            }),
+                Some(receiver) => {
+                    let hears = receiver.heard.is_none_or(|heard| heard + age < HEARD_FRESH);
+                    let from_it = primary.is_some_and(|primary| receiver.upstream == Some(primary.viewed.id));
+                    Some(receiver.streaming && hears && from_it)
+                }
+                // It has ended when its primary did.
+                None => node.follows().then_some(false),
+            },
             lasting: node.door_lasting(age, credible).max(unheard(node)),
             checks: node.checks,
         });

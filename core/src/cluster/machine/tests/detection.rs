@@ -70,6 +70,19 @@ fn what_is_no_death_is_left_alone() {
 }
 
 #[test]
+fn a_standby_whose_receiver_has_ended_says_that_it_hears_nobody() {
+    let mut lab = lab(SyncMode::On);
+    lab.node("n2").receiver = None;
+    lab.node("n3").receiver = None;
+    lab.node("n3").held = Held::Reset(Duration::ZERO);
+    lab.look();
+
+    let view = lab.machine.view().unwrap();
+    let streaming: Vec<_> = view.reports[0].nodes.iter().map(|report| report.streaming).collect();
+    assert_eq!(streaming, [None, Some(false), None], "who does not answer says nothing");
+}
+
+#[test]
 fn a_hang_is_a_death_once_the_standbys_hear_nothing_either() {
     let mut lab = lab(SyncMode::On);
     lab.hang("n1");

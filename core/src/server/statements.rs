@@ -125,20 +125,16 @@ impl Statements {
     /// Whether the server has the statement; says that it is used now.
     #[inline]
     pub fn touch(&mut self, id: u64) -> bool {
-        self.clock += 1;
-        match self.known.get_mut(&id) {
-            Some(entry) => {
-                entry.used = self.clock;
-                true
-            }
-            None => false,
-        }
+        self.take_up(id).is_some()
     }
 
-    /// What the server makes of a statement that it has.
+    /// The same, with what the server makes of it.
     #[inline]
-    pub fn given(&self, id: u64) -> Option<Given> {
-        self.known.get(&id).map(|entry| entry.given)
+    pub fn take_up(&mut self, id: u64) -> Option<Given> {
+        self.clock += 1;
+        let entry = self.known.get_mut(&id)?;
+        entry.used = self.clock;
+        Some(entry.given)
     }
 
     /// Notes that the server was told to prepare it; answers the one that has to go for it.

@@ -289,7 +289,7 @@ impl Translator<'_> {
         }
         let Some(known) = self.known(bind.statement, batch) else { return BindTo::Unchanged };
         let (mut statement, told) = (Arc::clone(&known.statement), Rc::clone(&known.told));
-        let given = self.server.statements.given(statement.id);
+        let given = self.server.statements.take_up(statement.id);
         let standing = match self.exchange.take_answer() {
             Some(answer) if answer.fits(&told.description()) == Some(false) => Standing::Changed,
             Some(_) => Standing::Good,
@@ -307,7 +307,9 @@ impl Translator<'_> {
         self.exchange.to_server.extend(before);
         match standing {
             Standing::Good => {
-                self.ensure(&statement);
+                if given.is_none() || statement.executes.is_some() {
+                    self.ensure(&statement);
+                }
                 if !told.description().has_result() || given.is_none_or(|given| !given.description.has_result()) {
                     self.bound = Some((bind.portal.into(), statement.id, told));
                 }

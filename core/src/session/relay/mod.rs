@@ -4,7 +4,9 @@
 //! and passes on whole reads. Both directions are one poll function, so that neither can block the
 //! other, and each byte from a server is written from the memory that it was read into.
 
+mod answer;
 pub mod described;
+mod end;
 mod resets;
 mod scan;
 
@@ -18,6 +20,10 @@ use std::{
 
 use tokio::io::AsyncWrite;
 
+pub use self::{
+    answer::Answer,
+    end::{Broken, Care, End, Parting, Refused},
+};
 use self::{
     described::{Expected, Question},
     resets::Resets,
@@ -26,10 +32,7 @@ use crate::{
     listen::Channels,
     net::{buffer::Buffer, stream::Stream},
     server::{RunError, Server, poll_read, statements::Statement},
-    session::{
-        outcome::Xid,
-        prepared::{Prepared, PreparedStatements},
-    },
+    session::{outcome::Xid, prepared::PreparedStatements},
     wire::{
         ask, frame,
         frontend::{put_named, put_query},
@@ -38,38 +41,6 @@ use crate::{
 
 /// Most of a server's answer that is kept back to see whether it is a refusal (25006).
 const HOLD_MAX_BYTES: usize = 32 * 1024;
-
-/// How a ParseComplete or CloseComplete that is still to come has to be treated, in order.
-#[derive(Debug)]
-pub enum Answer {
-    /// Passed on.
-    Pass,
-    /// Kept from the client: it answers a message of our own.
-    Swallow,
-    /// The same, in front of a Query that ends an open batch.
-    EndOfBatch,
-    /// The client's Parse of the unnamed statement, of which nothing is left if the answer never comes.
-    Unnamed,
-    /// The client's Close of a statement.
-    Close {
-        /// The client's name for it, to be given back if the answer never comes.
-        name: Box<[u8]>,
-        /// What it was.
-        prepared: Prepared,
-    },
-    /// A Close that stands in for the client's Parse of a statement that the server has.
-    CloseAsParse {
-        /// The client's name, to be forgotten if the answer never comes.
-        name: Box<[u8]>,
-    },
-    /// The Parse of one of our names.
-    Parse {
-        /// To be forgotten by the server if the answer never comes.
-        statement: Arc<Statement>,
-        /// The client's name, if it asked; otherwise the answer is swallowed.
-        name: Option<Box<[u8]>>,
-    },
-}
 
 /// What may come from the client while the server works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,92 +53,6 @@ pub enum Flow {
     CopyIn,
     /// The Sync behind a COPY.
     CopyDone,
-}
-
-/// What is to be possible when a request fails at its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Care {
-    /// Nothing: the client hears what the server says.
-    Once,
-    /// The request is kept, and the answer kept back until it is sure, because the server may be lost.
-    IfLost,
-    /// The same, and the server may refuse what another does.
-    IfRefused,
-}
-
-/// How a server went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
-    /// Without a word, as with a node that dies.
-    Silent,
-    /// It said that it goes, behind part of an answer or unasked.
-    Said,
-    /// It said so instead of an answer.
-    SaidAtOnce,
-}
-
-/// An error of a standby that another node need not have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// It cannot write (25006).
-    ReadOnly,
-    /// Recovery was in the way (40001).
-    /// <https://www.postgresql.org/docs/current/hot-standby.html#HOT-STANDBY-CONFLICT>
-    Conflict,
-    /// It is going away (57P01 to 57P03).
-    Leaving,
-    /// What was prepared has another result by now; nothing was executed.
-    StalePlan,
-}
-
-impl Refused {
-    fn read(sqlstate: &[u8]) -> Option<Self> {
-        match sqlstate {
-            b"25006" => Some(Self::ReadOnly),
-            b"40001" => Some(Self::Conflict),
-            b"57P01" | b"57P02" | b"57P03" => Some(Self::Leaving),
-            _ => None,
-        }
-    }
-}
-
-/// How an exchange ended.
-#[derive(Debug, PartialEq, Eq)]
-pub enum End {
-    /// The server is ready for the next request.
-    Ready,
-    /// The server refused what another node may do, and the client has seen nothing.
-    Refused,
-    /// The server has said what it makes of a statement, or that it will not.
-    Described,
-    /// Bytes of the client are in the input that belong to this request.
-    ClientSpoke,
-}
-
-/// Why an exchange could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Broken {
-    /// The client vanished.
-    #[error("the client went away")]
-    Client(#[source] io::Error),
-    /// The server vanished; `untouched` says that the client has seen nothing of the answer.
-    #[error("the server went away")]
-    Server {
-        /// Nothing of the answer reached the client.
-        untouched: bool,
-        /// What the socket said.
-        #[source]
-        cause: io::Error,
-    },
-    /// The server sent what the protocol does not allow.
-    #[error("the server broke the protocol")]
-    Protocol,
-    /// A statement of our own in front of the request failed, though servers had taken it before.
-    #[error("the session's settings could not be restored")]
-    Prefix(#[source] Box<RunError>),
-    /// Somebody asked the session to stop.
-    #[error("the session was told to stop")]
-    Ordered(super::info::Order),
 }
 
 /// One request's way to the server and back.

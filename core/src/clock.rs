@@ -13,7 +13,6 @@ pub struct Moment(u64);
 
 impl Moment {
     /// This moment.
-    #[inline]
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Monotonic);
         let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));

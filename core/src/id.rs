@@ -66,6 +66,12 @@ impl fmt::Display for PoolKey {
     }
 }
 
+/// Whether two names are equal. Most often one is the other itself, and then it is not read.
+#[inline]
+pub fn is_same_name(one: &Arc<str>, other: &Arc<str>) -> bool {
+    Arc::ptr_eq(one, other) || one == other
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::ClusterRuntime;
-use crate::sql::Catalog;
+use crate::{id::is_same_name, sql::Catalog};
 
 /// Remembers one catalog.
 #[derive(Default)]
@@ -19,8 +19,9 @@ impl LastCatalog {
     #[inline]
     pub fn get(&mut self, cluster: &Arc<ClusterRuntime>, dbname: &Arc<str>) -> Arc<Catalog> {
         let changes = cluster.catalogs.changes();
-        let same =
-            self.changes == changes && self.cluster.as_ptr() == Arc::as_ptr(cluster) && is_same(&self.dbname, dbname);
+        let same = self.changes == changes
+            && self.cluster.as_ptr() == Arc::as_ptr(cluster)
+            && is_same_name(&self.dbname, dbname);
         if !same {
             *self = Self {
                 cluster: Arc::downgrade(cluster),
@@ -31,9 +32,4 @@ impl LastCatalog {
         }
         Arc::clone(&self.catalog)
     }
-}
-
-/// Most often one name is the other itself.
-fn is_same(one: &Arc<str>, other: &Arc<str>) -> bool {
-    Arc::ptr_eq(one, other) || one == other
 }

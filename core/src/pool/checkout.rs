@@ -47,41 +47,62 @@ pub enum CheckoutError {
 /// A server on loan. Dropped instead of given back, it is closed.
 #[derive(Debug)]
 pub struct Lease {
-    server: Option<Box<Server>>,
-    pool: Arc<Pool>,
+    server: Box<Server>,
+    place: Busy,
+}
+
+/// A lent server in its pool's count, until it is dropped.
+#[derive(Debug)]
+struct Busy(Arc<Pool>);
+
+impl Busy {
+    fn count(pool: &Arc<Pool>) -> Self {
+        pool.count_busy();
+        Self(Arc::clone(pool))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.count_free();
+    }
 }
 
 impl Lease {
     fn new(pool: &Arc<Pool>, server: Box<Server>) -> Self {
-        pool.count_busy();
-        Self { server: Some(server), pool: Arc::clone(pool) }
+        Self { server, place: Busy::count(pool) }
     }
 
     /// The pool that lends it.
     pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+        &self.place.0
     }
 
-    /// What to ask a server that was idle for so long that it may have died unnoticed.
+    /// Whether the server was idle for so long that it may have died unnoticed.
     #[inline]
+    pub fn is_check_due(&self, now: Moment) -> bool {
+        self.pool().is_check_due(now.micros_since(self.idle_since))
+    }
+
+    /// What to ask it then.
     pub fn due_check(&self, now: Moment) -> Option<String> {
-        self.pool.due_check(now.micros_since(self.idle_since))
+        self.pool().due_check(now.micros_since(self.idle_since))
     }
 
     /// Gives the server back, for the next in line.
-    pub fn give_back(mut self, now: Moment) {
-        let Some(mut server) = self.server.take() else { return };
-        self.pool.count_free();
-        if !self.pool.takes_back(&server, now) || server.info.is_cut() {
+    pub fn give_back(self, now: Moment) {
+        let Self { mut server, place } = self;
+        let pool = &place.0;
+        if !pool.takes_back(&server, now) || server.info.is_cut() {
             return;
         }
         server.idle_since = now;
         server.info.went_idle();
         if server.info.is_being_canceled() {
             // A cancel request that was meant for the last client may still be on its way.
-            tokio::spawn(settle_after_cancel(Arc::clone(&self.pool), server));
+            tokio::spawn(settle_after_cancel(Arc::clone(pool), server));
         } else {
-            self.pool.settle(server);
+            pool.settle(server);
         }
     }
 }
@@ -91,25 +112,17 @@ async fn settle_after_cancel(pool: Arc<Pool>, server: Box<Server>) {
     pool.settle(server);
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.server.take().is_some() {
-            self.pool.count_free();
-        }
-    }
-}
-
 impl Deref for Lease {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        self.server.as_deref().expect("a lease has its server until it is given back")
+        &self.server
     }
 }
 
 impl DerefMut for Lease {
     fn deref_mut(&mut self) -> &mut Server {
-        self.server.as_deref_mut().expect("a lease has its server until it is given back")
+        &mut self.server
     }
 }
 

@@ -79,10 +79,15 @@ impl Limits {
         self.max_prepared.load(Relaxed)
     }
 
-    /// What a server is asked that was idle for `micros`, if it was for too long.
+    /// Whether a server that was idle for `micros` may have died unnoticed.
     #[inline]
+    pub(super) fn is_check_due(&self, micros: u64) -> bool {
+        micros >= self.check_micros.load(Relaxed)
+    }
+
+    /// What such a server is asked.
     pub(super) fn due_check(&self, micros: u64) -> Option<String> {
-        if micros < self.check_micros.load(Relaxed) { None } else { self.load().check_query.clone() }
+        if self.is_check_due(micros) { self.load().check_query.clone() } else { None }
     }
 
     /// Whether a server of that age is to be closed.

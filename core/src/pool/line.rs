@@ -185,8 +185,13 @@ impl Pool {
         self.limits.max_prepared()
     }
 
-    /// What to ask a server that was idle for so long that it may have died unnoticed.
+    /// Whether a server was idle for so long that it may have died unnoticed.
     #[inline]
+    pub(super) fn is_check_due(&self, idle_micros: u64) -> bool {
+        self.limits.is_check_due(idle_micros)
+    }
+
+    /// What such a server is asked.
     pub(super) fn due_check(&self, idle_micros: u64) -> Option<String> {
         self.limits.due_check(idle_micros)
     }

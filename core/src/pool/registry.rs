@@ -19,7 +19,7 @@ use crate::{
     auth::Secret,
     config::{Config, Database, PoolMode},
     facts::NodeFacts,
-    id::{NodeId, PoolKey},
+    id::{NodeId, PoolKey, is_same_name},
     listen::Hub,
     server::{ServerTarget, settings::Settings},
     telemetry::{averages::ByDatabase, stats::Stats},
@@ -193,7 +193,7 @@ impl PoolSet {
     #[inline]
     pub fn pool(&self, node: &NodeFacts) -> Option<&Arc<Pool>> {
         match self.pools.get(node.id.index()) {
-            Some(pool) if pool.key.node == node.name => Some(pool),
+            Some(pool) if is_same_name(&pool.key.node, &node.name) => Some(pool),
             _ => self.pools.iter().find(|pool| pool.key.node == node.name),
         }
     }

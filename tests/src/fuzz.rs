@@ -64,7 +64,8 @@ fn first_packet(input: &[u8]) {
 fn request(input: &[u8]) {
     let Ok(unit) = first_unit(input) else { return };
     let length = match unit {
-        Unit::Simple(length) | Unit::Batch(length) | Unit::Flushed(length) | Unit::Sync(length) => length,
+        Unit::Simple(length) | Unit::Flushed(length) | Unit::Sync(length) => length,
+        Unit::Batch(batch) => batch.len,
         Unit::Stray(length) | Unit::Partial { complete: length } => length,
         Unit::Terminate | Unit::Unknown(_) => return,
     };
@@ -90,8 +91,7 @@ fn renamed_parse_reads_back(parse: Parse<'_>) {
 }
 
 fn renamed_bind_reads_back(bind: Bind<'_>) {
-    let mut out = Vec::new();
-    bind.put_renamed(&mut out, b"other");
+    let out = bind.renamed(b"other", &mut [0; 4]).concat();
     let (_, body, _) = messages(&out).next().expect("one message was written");
     assert_eq!(Bind::read(body), Some(Bind { statement: b"other", ..bind }));
     let values = bind.bound_values(usize::MAX).unwrap_or_default();

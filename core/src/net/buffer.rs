@@ -106,15 +106,40 @@ impl Buffer {
         if bytes.is_empty() {
             return;
         }
-        while self.room().len() < bytes.len() {
-            let grown = (self.len() + bytes.len()).next_power_of_two().max(BUFFER_BYTES);
+        self.room_for(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    /// Room for so many bytes, at the end of what is filled.
+    #[inline]
+    fn room_for(&mut self, bytes: usize) -> &mut [u8] {
+        if self.room().len() < bytes {
+            self.grow_for(bytes);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    #[cold]
+    fn grow_for(&mut self, bytes: usize) {
+        while self.room().len() < bytes {
+            let grown = (self.len() + bytes).next_power_of_two().max(BUFFER_BYTES);
             self.make_room();
             if self.bytes.len() < grown {
                 self.bytes.resize(grown, 0);
             }
         }
-        self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
+    }
+
+    /// Appends all of these, one behind the other.
+    pub fn extend_parts<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        let len = parts.iter().map(|part| part.len()).sum();
+        let mut room = self.room_for(len);
+        for part in parts {
+            let (place, rest) = room.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            room = rest;
+        }
+        self.end += len;
     }
 
     /// Appends what `write` writes.

@@ -98,9 +98,9 @@ impl ServerInfo {
         self.client.store(client, Ordering::Relaxed);
     }
 
-    /// Notes that nobody has it.
+    /// Notes that nobody has it. Whoever gave it back has said so of itself before.
     pub fn went_idle(&self) {
-        self.client.store(0, Ordering::SeqCst);
+        self.client.store(0, Ordering::Relaxed);
     }
 
     /// Announces a cancel request; until the guard is dropped the server goes to nobody else.

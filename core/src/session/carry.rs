@@ -3,7 +3,10 @@
 //!
 //! The bytes are moved by [`relay`](super::relay); who gets which request is in [`request`](super::request).
 
-use std::{future::poll_fn, task::Poll};
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
 
 use super::{
     KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES,
@@ -29,7 +32,9 @@ impl Session {
         self.exchange.simple = self.input.filled().first() == Some(&b'Q');
         self.set.stats.shard(self.worker.id).received.add(request.len as u64);
         self.exchange.kept = request.len;
-        self.send(request.len).await?;
+        if let Some(done) = self.send_from(0, request.len)? {
+            Box::pin(self.send_rest(done, request.len)).await?;
+        }
         if request.rest > 0 {
             self.exchange.to_server.extend(&self.input.filled()[..request.len]);
         }
@@ -39,7 +44,7 @@ impl Session {
         }
         self.exchange.seen = self.exchange.kept;
         loop {
-            match self.exchange_until_end().await? {
+            match poll_fn(|cx| self.poll_exchange(cx)).await? {
                 End::Ready => {
                     self.input.consume(std::mem::take(&mut self.exchange.kept));
                     return Ok(None);
@@ -47,7 +52,7 @@ impl Session {
                 End::Refused => return Ok(self.exchange.refused),
                 End::ClientSpoke => {
                     self.input.consume(std::mem::take(&mut self.exchange.kept));
-                    self.carry_more().await?;
+                    Box::pin(self.carry_more()).await?;
                 }
                 End::Described => {}
             }
@@ -55,29 +60,26 @@ impl Session {
     }
 
     /// Moves bytes both ways until something has to be decided.
-    async fn exchange_until_end(&mut self) -> Result<End, Broken> {
-        let Some(lease) = &mut self.lease else { return Err(Broken::Protocol) };
-        let end = poll_fn(|cx| {
-            let polled = self.exchange.poll(&mut self.client, &mut self.input, lease, &self.prepared, cx);
-            if polled.is_pending() {
-                self.info.register(cx.waker());
-                let order = self.info.ordered();
-                if order >= Order::Transaction {
-                    return Poll::Ready(Err(Broken::Ordered(order)));
-                }
-                if lease.info.is_cut() {
-                    return Poll::Ready(Err(self.exchange.server_gone(given_up())));
-                }
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Broken>> {
+        self.heed_orders(cx);
+        let Some(lease) = &mut self.lease else { return Poll::Ready(Err(Broken::Protocol)) };
+        let mut polled = self.exchange.poll(&mut self.client, &mut self.input, lease, &self.prepared, cx);
+        if polled.is_pending() {
+            let order = self.info.ordered();
+            if order >= Order::Transaction {
+                polled = Poll::Ready(Err(Broken::Ordered(order)));
+            } else if lease.info.is_cut() {
+                polled = Poll::Ready(Err(self.exchange.server_gone(given_up())));
+            } else {
+                return Poll::Pending;
             }
-            polled
-        })
-        .await;
+        }
         if let Some(failure) = self.exchange.prefix_failure.take() {
             // The request has run with other settings than the client believes: nobody may go on from here.
             lease.pool().forget_taken();
-            return Err(Broken::Prefix(failure));
+            return Poll::Ready(Err(Broken::Prefix(failure)));
         }
-        end
+        polled
     }
 
     /// Passes on what the client has sent of an open batch or a COPY.
@@ -87,7 +89,9 @@ impl Session {
             if self.exchange.flow == Flow::Batch {
                 self.note_more(open.len);
             }
-            self.send(open.len).await?;
+            if let Some(done) = self.send_from(0, open.len)? {
+                self.send_rest(done, open.len).await?;
+            }
             self.input.consume(open.len);
         }
         self.exchange.flow = open.flow;
@@ -104,22 +108,27 @@ impl Session {
         Ok(())
     }
 
-    /// Writes the first `len` bytes of the input for the server, under the names that statements have there. Waits where
-    /// it has to know what the server makes of one.
-    async fn send(&mut self, len: usize) -> Result<(), Broken> {
-        let mut done = 0;
+    /// Writes the input for the server, from one of its messages up to `len` bytes, under the names that statements have
+    /// there. Answers how far it has come if the server has to say first what it makes of a statement.
+    fn send_from(&mut self, done: usize, len: usize) -> Result<Option<usize>, Broken> {
+        let done = self.translate(|translator, input| translator.translate(&input[..len], done))?;
+        Ok((self.exchange.question == Question::Asked).then_some(done))
+    }
+
+    /// Goes on where that has stopped, as often as it does.
+    async fn send_rest(&mut self, mut done: usize, len: usize) -> Result<(), Broken> {
         loop {
-            done = self.translate(|translator, input| translator.translate(&input[..len], done))?;
-            if self.exchange.question != Question::Asked {
-                return Ok(());
+            self.await_description().await?;
+            match self.send_from(done, len)? {
+                Some(more) => done = more,
+                None => return Ok(()),
             }
-            Box::pin(self.await_description()).await?;
         }
     }
 
     /// Waits for the answer to a question of our own, or for the error because of which there will be none.
     async fn await_description(&mut self) -> Result<(), Broken> {
-        match self.exchange_until_end().await? {
+        match poll_fn(|cx| self.poll_exchange(cx)).await? {
             End::Described => Ok(()),
             End::Ready | End::Refused | End::ClientSpoke => Err(Broken::Protocol),
         }
@@ -154,7 +163,7 @@ impl Session {
             }
             b'B' if self.input.len() >= WHOLE_REQUEST_MAX_BYTES => {
                 while !self.begin_long_bind()? {
-                    Box::pin(self.await_description()).await?;
+                    self.await_description().await?;
                 }
             }
             _ if next.total > KEPT_MESSAGE_MAX_BYTES => return Err(Broken::Protocol),

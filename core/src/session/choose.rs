@@ -85,12 +85,11 @@ impl Chooser<'_> {
     fn pick(&self, set: &ReplicaSet, must_see: MustSee) -> Option<NodeId> {
         let mut fit = Fit::new();
         for health in [Health::Up, Health::Degraded] {
-            fit.extend(
-                self.facts
-                    .nodes
-                    .iter()
-                    .filter(|node| node.health == health && self.lacks(set, node, must_see).is_none()),
-            );
+            for node in &self.facts.nodes {
+                if node.health == health && self.lacks(set, node, must_see).is_none() {
+                    fit.push(node);
+                }
+            }
             if !fit.is_empty() {
                 break;
             }
@@ -162,8 +161,9 @@ impl Chooser<'_> {
 
     fn least_busy<'a, 'f>(&self, fit: &'a [&'f NodeFacts]) -> Option<&'a &'f NodeFacts> {
         // Start at a different one each time, so that equals take turns, however many choices a statement takes.
-        let (before, first) = fit.split_at(spread(next_turn(), fit.len() as u64) as usize);
-        first.iter().chain(before).min_by_key(|node| {
+        let start = spread(next_turn(), fit.len() as u64) as usize;
+        let in_turn = (start..start + fit.len()).filter_map(|at| fit.get(at).or_else(|| fit.get(at - fit.len())));
+        in_turn.min_by_key(|node| {
             let busy = self.set.pool(node).map_or(u64::MAX / 100_000, |pool| u64::from(pool.busy()));
             (busy + 1) * 100_000 / share(node)
         })

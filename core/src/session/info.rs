@@ -9,10 +9,9 @@ use std::{
             Ordering::{Relaxed, SeqCst},
         },
     },
+    task::Waker,
     time::SystemTime,
 };
-
-use atomic_waker::AtomicWaker;
 
 use super::traces::Causes;
 use crate::clock::Moment;
@@ -138,7 +137,7 @@ pub struct ClientInfo {
     pins: AtomicU16,
     pinned_since_micros: AtomicU64,
     wait: AtomicU8,
-    waker: AtomicWaker,
+    waker: Mutex<Option<Waker>>,
 }
 
 // Values of `ClientInfo::wait`.
@@ -247,20 +246,20 @@ impl ClientInfo {
     pub fn cancel_wait(&self) -> bool {
         let canceled = self.wait.compare_exchange(WAITING, CANCELED, SeqCst, SeqCst).is_ok();
         if canceled {
-            self.waker.wake();
+            self.wake();
         }
         canceled
     }
 
     /// Has the session look at its server: it was cut.
     pub fn look_at_server(&self) {
-        self.waker.wake();
+        self.wake();
     }
 
     /// Asks the session to do something; a greater order replaces a smaller one.
     pub fn order(&self, order: Order) {
         if self.order.fetch_max(order as u8, SeqCst) < order as u8 {
-            self.waker.wake();
+            self.wake();
         }
     }
 
@@ -275,8 +274,19 @@ impl ClientInfo {
         let _ = self.order.compare_exchange(order as u8, Order::None as u8, SeqCst, SeqCst);
     }
 
-    pub(crate) fn register(&self, waker: &std::task::Waker) {
-        self.waker.register(waker);
+    /// Has that one woken by whatever is to reach the session, until another is registered.
+    pub(crate) fn register(&self, waker: &Waker) {
+        *self.waker() = Some(waker.clone());
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().expect("nothing panics while it holds the waker")
     }
 }
 
@@ -331,7 +341,7 @@ impl Clients {
             pins: AtomicU16::new(0),
             pinned_since_micros: AtomicU64::new(0),
             wait: AtomicU8::new(NOT_WAITING),
-            waker: AtomicWaker::new(),
+            waker: Mutex::default(),
         });
         loop {
             // Positive as a signed number, as a process id is.

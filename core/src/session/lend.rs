@@ -23,26 +23,30 @@ pub(super) struct Place {
 }
 
 impl Session {
-    /// Has the session hold a server at that place, with the session's settings.
-    pub(super) async fn lend(&mut self, place: Place, now: Moment) -> Result<(), SessionError> {
+    /// Has the session hold a server at that place, with the session's settings, if nobody has to be waited for. False
+    /// when there is more to do, for [`lend_later`](Self::lend_later).
+    #[inline]
+    pub(super) fn lend_at_once(&mut self, place: &Place, now: Moment) -> bool {
         self.drop_dead_server();
-        if !self.take_at_once(&place, now) {
-            // In a box: what is rare must not make every session larger.
-            let lease = Box::pin(self.wait_in_line(&place, now)).await?;
+        self.take_at_once(place, now)
+            && self.lease.as_ref().is_some_and(|lease| !lease.is_check_due(now))
+            && self.take_up_server()
+            && self.is_brought_ahead()
+    }
+
+    /// Goes on where that has ended, for whoever has to wait: for a server, or for what it says.
+    pub(super) async fn lend_later(&mut self, place: Place, now: Moment) -> Result<(), SessionError> {
+        if self.lease.is_none() {
+            let lease = self.wait_in_line(&place, now).await?;
             self.take(place.node, lease, now);
         }
-        if self.lease.as_ref().is_some_and(|lease| lease.due_check(now).is_some()) {
-            Box::pin(self.check_alive(now)).await?;
-        }
+        self.check_alive(now).await?;
         if !self.take_up_server() {
             self.drop_linger();
             self.release(now);
             return Err(SessionError::Moved);
         }
-        if !self.is_up_to_date() {
-            self.bring_up_to_date().await?;
-        }
-        Ok(())
+        self.bring_up_to_date().await
     }
 
     /// Takes a server that nobody has; false when there is none.
@@ -205,7 +209,7 @@ impl Session {
     }
 
     pub(super) fn poll_client_gone(&mut self, cx: &mut std::task::Context<'_>) -> Poll<SessionError> {
-        self.info.register(cx.waker());
+        self.heed_orders(cx);
         if self.info.ordered() == super::Order::Kill {
             return Poll::Ready(Broken::Ordered(super::Order::Kill).into());
         }
@@ -238,10 +242,31 @@ impl Session {
 
     /// Whether the server has the session's settings. In a transaction it keeps those that it has.
     #[inline]
-    pub(super) fn is_up_to_date(&self) -> bool {
+    fn is_up_to_date(&self) -> bool {
         let Some(lease) = &self.lease else { return true };
         let same = lease.settings.same(&self.settings) && lease.sql_statements.same(&self.sql_statements);
         (same && !self.are_strange(lease)) || lease.status != TxStatus::Idle
+    }
+
+    /// Whether the server has the session's settings, or will have them in front of the request.
+    #[inline]
+    pub(super) fn is_brought_ahead(&mut self) -> bool {
+        self.is_up_to_date() || self.bring_ahead()
+    }
+
+    /// Gives the server what the pool's servers have taken before, in front of the request. False when it has to be asked.
+    fn bring_ahead(&mut self) -> bool {
+        let Some(lease) = &mut self.lease else { return true };
+        let is_strange = lease.settings_of != 0 && lease.settings_of != self.info.pid;
+        let has_identity = self.settings.have_identity() || lease.settings.have_identity();
+        let prepares = !lease.sql_statements.same(&self.sql_statements);
+        if is_strange || has_identity || prepares || !lease.pool().has_taken(&self.settings) {
+            return false;
+        }
+        let sql = lease.settings.sql_towards(&self.settings);
+        self.exchange.precede(lease, sql.as_bytes());
+        lease.settings = self.settings.clone();
+        true
     }
 
     /// Another session may have set what nobody knows of.
@@ -255,12 +280,14 @@ impl Session {
     /// What they have not, or what decides whose rights the request has, is tried first, and so are settings that
     /// statements of SQL's PREPARE are to be read with.
     pub(super) async fn bring_up_to_date(&mut self) -> Result<(), SessionError> {
+        if self.is_brought_ahead() {
+            return Ok(());
+        }
         if self.lease.as_ref().is_some_and(|lease| self.are_strange(lease)) {
-            Box::pin(self.forget_strange_settings()).await?;
+            self.forget_strange_settings().await?;
         }
         self.bring_settings().await?;
-        let same = self.lease.as_ref().is_none_or(|lease| lease.sql_statements.same(&self.sql_statements));
-        if same { Ok(()) } else { Box::pin(self.bring_sql_statements()).await }
+        self.bring_sql_statements().await
     }
 
     async fn forget_strange_settings(&mut self) -> Result<(), SessionError> {
@@ -274,14 +301,13 @@ impl Session {
     }
 
     async fn bring_settings(&mut self) -> Result<(), SessionError> {
+        if self.is_brought_ahead() {
+            return Ok(());
+        }
         let Some(lease) = &mut self.lease else { return Ok(()) };
         let sql = lease.settings.sql_towards(&self.settings);
-        let has_identity = self.settings.have_identity() || lease.settings.have_identity();
-        let prepares = !lease.sql_statements.same(&self.sql_statements);
-        if !has_identity && !prepares && lease.pool().has_taken(&self.settings) {
-            self.exchange.precede(lease, sql.as_bytes());
-        } else if !sql.is_empty() {
-            match Box::pin(lease.run(&sql)).await {
+        if !sql.is_empty() {
+            match lease.run(&sql).await {
                 Ok(()) => lease.pool().note_taken(&self.settings),
                 Err(error @ RunError::Server { .. }) => return Err(SessionError::Settings(error)),
                 Err(error) => {
@@ -297,6 +323,9 @@ impl Session {
     /// Has the server forget what other sessions prepared by SQL, and prepare what this one has.
     async fn bring_sql_statements(&mut self) -> Result<(), SessionError> {
         let Some(lease) = &mut self.lease else { return Ok(()) };
+        if lease.sql_statements.same(&self.sql_statements) {
+            return Ok(());
+        }
         for step in lease.sql_statements.towards(&self.sql_statements) {
             match lease.run(&step).await {
                 // Its table may be gone: then EXECUTE fails as it would have anyway.

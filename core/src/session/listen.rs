@@ -364,7 +364,7 @@ impl Session {
                 return Poll::Ready(Err(SessionError::TooManyNotifications));
             }
         }
-        self.info.register(cx.waker());
+        self.heed_orders(cx);
         self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Err(SessionError::Ordered(order))))
     }
 }

@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::future::poll_fn;
+
 use super::{
     Session,
     begin::{Begun, Fate},
@@ -431,7 +433,9 @@ impl Session {
                     return Ok(());
                 }
             }
-            if self.wait_for_client().await?.is_some() {
+            if let Some(met) = poll_fn(|cx| self.poll_client(cx)).await?
+                && self.meet(met).await?.is_some()
+            {
                 return Err(Broken::Client(std::io::ErrorKind::UnexpectedEof.into()).into());
             }
         }

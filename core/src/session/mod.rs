@@ -20,6 +20,7 @@ pub mod unit;
 pub mod start;
 
 mod ask;
+mod attempt;
 mod begin;
 mod carry;
 mod class;
@@ -40,10 +41,9 @@ mod wait;
 
 use std::{
     future::poll_fn,
-    io,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
@@ -100,6 +100,28 @@ pub enum Farewell {
     SentAway,
 }
 
+/// What a session waits for between requests.
+enum Next {
+    /// A request.
+    Request(Unit),
+    /// Something else.
+    Met(Met),
+}
+
+/// What a session meets while it waits for its client.
+enum Met {
+    /// The client has hung up.
+    Left,
+    /// The server that it holds says something, or is lost.
+    Server,
+    /// Something was heard that the client listens to.
+    Heard,
+    /// It need not linger any more.
+    Lingered(End),
+    /// It was told to do something.
+    Order(Order),
+}
+
 /// The transaction that the session is in.
 #[derive(Clone, Copy, Debug, Default)]
 struct OpenTransaction {
@@ -129,6 +151,8 @@ struct OpenTransaction {
 pub struct Session {
     worker: Rc<Worker>,
     info: Arc<ClientInfo>,
+    /// What orders wake.
+    waker: Option<Waker>,
     client: Stream,
     input: Buffer,
     exchange: Exchange,
@@ -202,6 +226,7 @@ impl Session {
             keys: worker.shared.keys.of(&start.cluster.name),
             worker,
             info: start.info,
+            waker: None,
             client: start.client,
             input: Buffer::default(),
             exchange: Exchange::default(),
@@ -268,9 +293,15 @@ impl Session {
 
     /// One request, from its arrival to the last byte of its answer.
     async fn turn(&mut self) -> Result<Option<Farewell>, SessionError> {
-        let unit = match self.next_unit().await? {
-            Ok(unit) => unit,
-            Err(farewell) => return Ok(Some(farewell)),
+        let unit = loop {
+            let met = match poll_fn(|cx| self.poll_next(cx)).await? {
+                Next::Request(unit) => break unit,
+                Next::Met(met) => met,
+            };
+            // In a box, as all that is rare, or every session would be larger.
+            if let Some(farewell) = Box::pin(self.meet(met)).await? {
+                return Ok(Some(farewell));
+            }
         };
         match unit {
             Unit::Terminate => return Ok(Some(Farewell::ClientLeft)),
@@ -285,7 +316,6 @@ impl Session {
         }
         self.flush().await?;
         if self.traces.is_some() && !self.is_in_transaction() {
-            // In a box, as all that is rare, or every session would be larger.
             Box::pin(self.settle()).await?;
             self.flush().await?;
         }
@@ -295,21 +325,21 @@ impl Session {
         Ok(None)
     }
 
-    /// Waits until a request has come, as far as it has to be there to be routed.
-    async fn next_unit(&mut self) -> Result<Result<Unit, Farewell>, SessionError> {
+    /// Waits until a request has come, as far as it has to be there to be routed, or anything else that it is time for.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, SessionError>> {
         loop {
             if !self.input.is_empty() {
                 match first_unit(self.input.filled())? {
                     Unit::Partial { complete } => {
                         if let Some(unit) = self.oversized(complete)? {
-                            return Ok(Ok(unit));
+                            return Poll::Ready(Ok(Next::Request(unit)));
                         }
                     }
-                    unit => return Ok(Ok(unit)),
+                    unit => return Poll::Ready(Ok(Next::Request(unit))),
                 }
             }
-            if let Some(farewell) = self.wait_for_client().await? {
-                return Ok(Err(farewell));
+            if let Some(met) = ready!(self.poll_client(cx))? {
+                return Poll::Ready(Ok(Next::Met(met)));
             }
         }
     }
@@ -330,62 +360,56 @@ impl Session {
         }
     }
 
-    /// Reads once from the client; meanwhile listens to orders and to a server that we hold.
-    async fn wait_for_client(&mut self) -> Result<Option<Farewell>, SessionError> {
-        enum Event {
-            Client(io::Result<usize>),
-            Server,
-            Heard,
-            Lingered(End),
-            Order(Order),
+    /// Reads once from the client, unless there is an order or something to hear of a server that the session holds.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Met>, SessionError>> {
+        if let Some(order) = self.due_order() {
+            return Poll::Ready(Ok(Some(Met::Order(order))));
         }
-        let event = poll_fn(|cx| {
-            if let Some(order) = self.due_order() {
-                return Poll::Ready(Event::Order(order));
-            }
-            if let Some(lease) = &mut self.lease
-                && (lease.stream.poll_read_ready(cx).is_ready() || lease.info.is_cut())
-            {
-                return Poll::Ready(Event::Server);
-            }
-            if self.linger.is_some()
-                && let Poll::Ready(end) = self.poll_linger(cx)
-            {
-                return Poll::Ready(Event::Lingered(end));
-            }
-            // An idle client costs no buffer.
-            let silent = self.input.is_empty() && self.client.poll_read_ready(cx).is_pending();
-            if !silent && let Poll::Ready(read) = poll_read(&mut self.client, &mut self.input, cx) {
-                return Poll::Ready(Event::Client(read));
-            }
-            if self.listening.is_some() && self.poll_heard(cx).is_ready() {
-                return Poll::Ready(Event::Heard);
-            }
+        if let Some(lease) = &mut self.lease
+            && (lease.stream.poll_read_ready(cx).is_ready() || lease.info.is_cut())
+        {
+            return Poll::Ready(Ok(Some(Met::Server)));
+        }
+        if self.linger.is_some()
+            && let Poll::Ready(end) = self.poll_linger(cx)
+        {
+            return Poll::Ready(Ok(Some(Met::Lingered(end))));
+        }
+        // An idle client costs no buffer.
+        let silent = self.input.is_empty() && self.client.poll_read_ready(cx).is_pending();
+        if !silent && let Poll::Ready(read) = poll_read(&mut self.client, &mut self.input, cx) {
+            let left = read.map_err(Broken::Client)? == 0;
+            return Poll::Ready(Ok(left.then_some(Met::Left)));
+        }
+        if self.listening.is_some() && self.poll_heard(cx).is_ready() {
+            return Poll::Ready(Ok(Some(Met::Heard)));
+        }
+        self.heed_orders(cx);
+        // One may have come just before, or the server may have been cut.
+        if self.lease.as_ref().is_some_and(|lease| lease.info.is_cut()) {
+            return Poll::Ready(Ok(Some(Met::Server)));
+        }
+        self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Ok(Some(Met::Order(order)))))
+    }
+
+    /// Does what it is time for; says whether the session is over.
+    async fn meet(&mut self, met: Met) -> Result<Option<Farewell>, SessionError> {
+        match met {
+            Met::Left => return Ok(Some(Farewell::ClientLeft)),
+            Met::Order(order) => return Err(SessionError::Ordered(order)),
+            Met::Server => self.hear_server().await?,
+            Met::Heard => self.deliver().await?,
+            Met::Lingered(end) => self.end_linger(end).await?,
+        }
+        Ok(None)
+    }
+
+    /// Has this task woken by orders from now on.
+    #[inline]
+    fn heed_orders(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             self.info.register(cx.waker());
-            // One may have come just before, or the server may have been cut.
-            if self.lease.as_ref().is_some_and(|lease| lease.info.is_cut()) {
-                return Poll::Ready(Event::Server);
-            }
-            self.due_order().map_or(Poll::Pending, |order| Poll::Ready(Event::Order(order)))
-        })
-        .await;
-        match event {
-            Event::Client(Ok(0)) => Ok(Some(Farewell::ClientLeft)),
-            Event::Client(Ok(_)) => Ok(None),
-            Event::Client(Err(cause)) => Err(Broken::Client(cause).into()),
-            Event::Order(order) => Err(SessionError::Ordered(order)),
-            Event::Server => {
-                Box::pin(self.hear_server()).await?;
-                Ok(None)
-            }
-            Event::Heard => {
-                Box::pin(self.deliver()).await?;
-                Ok(None)
-            }
-            Event::Lingered(end) => {
-                Box::pin(self.end_linger(end)).await?;
-                Ok(None)
-            }
+            self.waker = Some(cx.waker().clone());
         }
     }
 

@@ -35,8 +35,24 @@ impl Session {
     }
 
     /// What the statements mean for the rest of the transaction and of the session.
+    #[inline]
     pub(super) fn note_all_effects(&mut self, shapes: &ShapeList, request: &Request) -> Result<(), SessionError> {
         self.transaction.rolls_back = false;
+        if self.has_nothing_noted() && shapes.iter().all(|shape| shape.only_reads) {
+            return Ok(());
+        }
+        self.note_each_effect(shapes, request)
+    }
+
+    /// What was asked before does not matter for a statement that only reads.
+    #[inline]
+    fn has_nothing_noted(&self) -> bool {
+        let in_transaction = self.transaction.unseen || self.transaction.defined;
+        !in_transaction && self.traces.is_none() && self.linger.is_none() && !self.is_pinned()
+    }
+
+    #[inline(never)]
+    fn note_each_effect(&mut self, shapes: &ShapeList, request: &Request) -> Result<(), SessionError> {
         if let Some(traces) = &mut self.traces {
             traces.commits = false;
         }

@@ -13,7 +13,7 @@ use super::{
         Answer, Exchange, Flow,
         described::{Expected, Question},
     },
-    unit::{messages, survey},
+    unit::{messages, takes_any_result},
 };
 use crate::{
     server::{
@@ -252,7 +252,7 @@ impl Translator<'_> {
     fn known(&mut self, name: &[u8], batch: &[u8]) -> Option<&mut Prepared> {
         let known = self.prepared.find_mut(name)?;
         // Any other client would take the new result for the old one.
-        if known.statement.is_retired() && survey(batch).takes_any_result {
+        if known.statement.is_retired() && takes_any_result(batch) {
             known.statement = known.statement.renewed();
         }
         Some(known)
@@ -261,20 +261,46 @@ impl Translator<'_> {
     fn bind(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
         self.exchange.counts.binds += 1;
         let Some(bind) = Bind::read(body) else { return false };
+        if self.bind_at_once(&bind, before) {
+            return true;
+        }
+        self.bind_with_care(&bind, before, batch)
+    }
+
+    /// Most often the server has the statement, and it is what the client was told. False when it may be otherwise.
+    #[inline]
+    fn bind_at_once(&mut self, bind: &Bind<'_>, before: &[u8]) -> bool {
+        let Some(Prepared { statement, told, .. }) = self.prepared.find_mut(bind.statement) else { return false };
+        if statement.is_retired() || statement.executes.is_some() || self.exchange.question != Question::None {
+            return false;
+        }
+        let Some(Given { description, .. }) = self.server.statements.take_up(statement.id) else { return false };
+        let all_said = told.description().has_result() && description.has_result();
+        if !all_said || description.fits(&told.description()) != Some(true) {
+            return false;
+        }
+        self.bound = None;
+        self.exchange.to_server.extend(before);
+        self.exchange.to_server.extend_parts(bind.renamed(&statement.name, &mut [0; 4]));
+        true
+    }
+
+    #[inline(never)]
+    fn bind_with_care(&mut self, bind: &Bind<'_>, before: &[u8], batch: &[u8]) -> bool {
         let length = self.exchange.to_server.len();
-        match self.bind_to(&bind, before, batch) {
+        match self.bind_to(bind, before, batch) {
             BindTo::Unchanged if bind.statement.is_empty() && self.exchange.to_server.len() > length => {
-                self.put(&[], |out| bind.put_renamed(out, b""));
+                self.exchange.to_server.extend_parts(bind.renamed(b"", &mut [0; 4]));
                 true
             }
             BindTo::Unchanged => false,
             BindTo::Asked => true,
             BindTo::Statement(statement) => {
-                self.put(&[], |out| bind.put_renamed(out, &statement.name));
+                self.exchange.to_server.extend_parts(bind.renamed(&statement.name, &mut [0; 4]));
                 true
             }
             BindTo::Nobody => {
-                self.put(&[], |out| bind.put_renamed(out, NOBODY));
+                self.exchange.to_server.extend_parts(bind.renamed(NOBODY, &mut [0; 4]));
                 true
             }
         }
@@ -337,12 +363,7 @@ impl Translator<'_> {
         }
         let is_new = self.ensure_unnamed(before);
         let is_refused = self.exchange.failed || self.server.status == TxStatus::Failed;
-        if is_new
-            && !is_refused
-            && told != Description::default()
-            && self.unnamed.id != 0
-            && !survey(batch).takes_any_result
-        {
+        if is_new && !is_refused && told != Description::default() && self.unnamed.id != 0 && !takes_any_result(batch) {
             self.ask(0, b"");
             return BindTo::Asked;
         }
@@ -366,14 +387,22 @@ impl Translator<'_> {
 
     fn describe(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
         let Some(Named { kind, name }) = Named::read(body) else { return false };
-        if kind == b'P' {
-            let noted = self.bound.take().filter(|(portal, ..)| **portal == *name);
-            self.expect(noted.map(|(_, statement, told)| (statement, told)));
-            return false;
+        match kind {
+            b'P' if self.bound.is_none() => {
+                self.exchange.expected.pass();
+                false
+            }
+            b'P' => {
+                let noted = self.bound.take().filter(|(portal, ..)| **portal == *name);
+                self.expect(noted.map(|(_, statement, told)| (statement, told)));
+                false
+            }
+            b'S' => self.describe_statement(name, before, batch),
+            _ => false,
         }
-        if kind != b'S' {
-            return false;
-        }
+    }
+
+    fn describe_statement(&mut self, name: &[u8], before: &[u8], batch: &[u8]) -> bool {
         if name.is_empty() {
             let written = self.ensure_unnamed(before);
             let told = (self.unnamed.id != 0).then(|| (0, Rc::clone(self.unnamed.told.get_or_insert_default())));
@@ -397,10 +426,12 @@ impl Translator<'_> {
 
     /// A Describe of the client's goes to the server.
     fn expect(&mut self, noted: Option<(u64, Rc<Told>)>) {
-        self.exchange.expected.push_back(match noted {
-            Some((statement, told)) => Expected::Noted { told, statement, heard: Description::default() },
-            None => Expected::Passed,
-        });
+        match noted {
+            Some((statement, told)) => {
+                self.exchange.expected.push(Expected::Noted { told, statement, heard: Description::default() });
+            }
+            None => self.exchange.expected.pass(),
+        }
     }
 
     fn close(&mut self, body: &[u8], before: &[u8]) -> bool {
@@ -426,7 +457,7 @@ impl Translator<'_> {
 /// Whether what the server gives, if it has the statement, is what the client was told and counts on in this batch.
 fn standing(given: Option<Given>, told: &Told, batch: &[u8]) -> Standing {
     let fits = given.map(|given| given.description).unwrap_or_default().fits(&told.description());
-    if fits == Some(true) || survey(batch).takes_any_result {
+    if fits == Some(true) || takes_any_result(batch) {
         return Standing::Good;
     }
     match (given, fits) {

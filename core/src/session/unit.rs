@@ -16,7 +16,7 @@ pub enum Unit {
     /// A Query or a FunctionCall of that many bytes.
     Simple(usize),
     /// Extended-protocol messages; the last is a Sync.
-    Batch(usize),
+    Batch(Batch),
     /// Extended-protocol messages; the last is a Flush, more of the batch is to come.
     Flushed(usize),
     /// A Sync and nothing before it.
@@ -29,10 +29,22 @@ pub enum Unit {
     Unknown(u8),
 }
 
+/// A whole batch, and what its messages' types tell of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// How many bytes it has.
+    pub len: usize,
+    /// It gives or takes away a name: doing it twice is not doing it once.
+    pub defines_names: bool,
+    /// Something is described to the client.
+    pub describes: bool,
+}
+
 /// Finds the first request in `bytes`.
 #[inline]
 pub fn first_unit(bytes: &[u8]) -> Result<Unit, BadLength> {
     let mut at = 0;
+    let mut batch = Batch::default();
     while let Some(next) = header(&bytes[at..])? {
         let end = at + next.total;
         if end > bytes.len()
@@ -47,9 +59,12 @@ pub fn first_unit(bytes: &[u8]) -> Result<Unit, BadLength> {
             b'Q' | b'F' if at == 0 => return Ok(Unit::Simple(end)),
             // A Query inside an open batch ends what came before it, as PostgreSQL does.
             b'Q' | b'F' => return Ok(Unit::Flushed(at)),
-            b'P' | b'B' | b'E' | b'D' | b'C' => {}
+            b'B' | b'E' => {}
+            b'D' => batch.describes = true,
+            b'P' => batch.defines_names |= bytes.get(at + HEADER_BYTES) != Some(&0),
+            b'C' => batch.defines_names = true,
             b'S' if at == 0 => return Ok(Unit::Sync(end)),
-            b'S' => return Ok(Unit::Batch(end)),
+            b'S' => return Ok(Unit::Batch(Batch { len: end, ..batch })),
             b'H' if at == 0 => return Ok(Unit::Stray(end)),
             b'H' => return Ok(Unit::Flushed(end)),
             b'd' | b'c' | b'f' if at == 0 => return Ok(Unit::Stray(end)),
@@ -74,29 +89,18 @@ pub fn messages(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8], &[u8])> {
     })
 }
 
-/// What there is to know of a batch, besides what its statements are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
-    /// It gives or takes away a name: doing it twice is not doing it once.
-    pub defines_names: bool,
-    /// The client does not care what the result of its statements is like: it has it described, and wants all
-    /// columns in one format.
-    pub takes_any_result: bool,
-}
-
-/// Looks over a whole batch.
-pub fn survey(batch: &[u8]) -> Survey {
-    let (mut defines_names, mut describes, mut picks_formats) = (false, false, false);
+/// Whether a batch's client does not care what the result of its statements is like: it has it described, and wants all
+/// columns in one format.
+pub fn takes_any_result(batch: &[u8]) -> bool {
+    let mut describes = false;
     for (tag, body, _) in messages(batch) {
         match tag {
-            b'P' => defines_names |= body.first() != Some(&0),
-            b'C' => defines_names = true,
             b'D' => describes = true,
-            b'B' => picks_formats |= Bind::read(body).is_none_or(|bind| bind.result_formats() > 1),
+            b'B' if Bind::read(body).is_none_or(|bind| bind.result_formats() > 1) => return false,
             _ => {}
         }
     }
-    Survey { defines_names, takes_any_result: describes && !picks_formats }
+    describes
 }
 
 #[cfg(test)]
@@ -120,7 +124,7 @@ mod tests {
         let flushed = [batch.clone(), message(b'H', b"")].concat();
         assert_eq!(first_unit(&flushed), Ok(Unit::Flushed(flushed.len())));
         let synced = [batch.clone(), message(b'S', b""), query.clone()].concat();
-        assert_eq!(first_unit(&synced), Ok(Unit::Batch(batch.len() + 5)));
+        assert_eq!(first_unit(&synced), Ok(Unit::Batch(Batch { len: batch.len() + 5, ..Batch::default() })));
         assert_eq!(first_unit(&message(b'S', b"")), Ok(Unit::Sync(5)));
         assert_eq!(first_unit(&message(b'X', b"")), Ok(Unit::Terminate));
         assert_eq!(first_unit(&message(b'd', b"row")), Ok(Unit::Stray(8)));
@@ -131,7 +135,11 @@ mod tests {
 
     #[test]
     fn a_batch_that_names_statements_is_done_once() {
-        let defines = |tag, body: &[u8]| survey(&message(tag, body)).defines_names;
+        let whole = |tag, body: &[u8]| [message(tag, body), message(b'S', b"")].concat();
+        let defines = |tag, body: &[u8]| match first_unit(&whole(tag, body)) {
+            Ok(Unit::Batch(batch)) => batch.defines_names,
+            other => panic!("{other:?} is no batch"),
+        };
         assert!(!defines(b'P', b"\0select 1\0\0\0"));
         assert!(defines(b'P', b"a\0select 1\0\0\0"));
         assert!(defines(b'C', b"Sa\0"));
@@ -142,7 +150,7 @@ mod tests {
         let one_format = message(b'B', b"\0\0\0\0\0\0\0\x01\0\x01");
         let two_formats = message(b'B', b"\0\0\0\0\0\0\0\x02\0\x01\0\0");
         let described = message(b'D', b"P\0");
-        let takes = |batch: &[&[u8]]| survey(&batch.concat()).takes_any_result;
+        let takes = |batch: &[&[u8]]| takes_any_result(&batch.concat());
         assert!(takes(&[&one_format, &described]));
         assert!(!takes(&[&one_format]), "it believes to know");
         assert!(!takes(&[&two_formats, &described]), "it counts on the columns");

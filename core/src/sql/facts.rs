@@ -139,6 +139,13 @@ pub struct StatementFacts {
 }
 
 impl StatementFacts {
+    /// It changes nothing, and leaves nothing in its transaction or its session: a SELECT without effects.
+    pub fn only_reads(&self) -> bool {
+        let Traits { read_only, unknown_function, changes_catalog, defines, .. } = self.traits;
+        let changes = unknown_function || changes_catalog || defines;
+        self.kind == Kind::Select && read_only && !changes && self.effects.is_empty()
+    }
+
     /// The isolation level that a BEGIN declares, if it does.
     pub fn isolation(&self) -> Option<Isolation> {
         self.effects.iter().find_map(|effect| match effect {

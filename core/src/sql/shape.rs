@@ -57,6 +57,14 @@ pub struct Shape {
     pub id: ShapeId,
     /// What is known of it.
     pub facts: Arc<StatementFacts>,
+    /// It [only reads](StatementFacts::only_reads), which most statements do.
+    pub only_reads: bool,
+}
+
+impl Shape {
+    fn new(id: ShapeId, facts: StatementFacts) -> Self {
+        Self { id, only_reads: facts.only_reads(), facts: Arc::new(facts) }
+    }
 }
 
 /// How a cache fares, since it was made.
@@ -90,10 +98,7 @@ pub struct Shapes {
 impl Shapes {
     /// An empty cache in front of `shared`.
     pub fn new(shared: Arc<SharedShapes>) -> Self {
-        let opaque = |id, text: &str| {
-            let facts = facts::unparsed(text.as_bytes(), Scanned::default());
-            Rc::new(Shape { id, facts: Arc::new(facts) })
-        };
+        let opaque = |id, text: &str| Rc::new(Shape::new(id, facts::unparsed(text.as_bytes(), Scanned::default())));
         Self {
             kept: Generations::new(shared.bounds),
             shared,
@@ -199,10 +204,10 @@ impl SharedShapes {
         }
         // Not under the lock: other workers look up what is known meanwhile.
         let text = &key[..key.len() - KEY_SUFFIX_BYTES];
-        let facts = Arc::new(match kind {
+        let facts = match kind {
             KeyKind::Blanked => facts_of(&blank::representative(text), catalog),
             KeyKind::Exact => facts_of(text, catalog),
-        });
+        };
         self.keep(key, facts)
     }
 
@@ -211,14 +216,14 @@ impl SharedShapes {
     }
 
     /// Another worker may have been faster; then its shape is the one.
-    fn keep(&self, key: &[u8], facts: Arc<StatementFacts>) -> (Arc<[u8]>, Shape) {
+    fn keep(&self, key: &[u8], facts: StatementFacts) -> (Arc<[u8]>, Shape) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.find(key) {
             return known;
         }
         let key = Arc::<[u8]>::from(key);
         let bytes = size_bytes(&key, &facts);
-        let known = (Arc::clone(&key), Shape { id: ShapeId::next(), facts });
+        let known = (Arc::clone(&key), Shape::new(ShapeId::next(), facts));
         kept.insert(key, known.clone(), bytes);
         known
     }

@@ -78,13 +78,12 @@ impl<'a> Bind<'a> {
         skip().unwrap_or(0)
     }
 
-    /// Appends this Bind for a statement of another name.
-    pub fn put_renamed(&self, out: &mut Vec<u8>, statement: &[u8]) {
-        put(out, b'B', |out| {
-            put_cstr(out, self.portal);
-            put_cstr(out, statement);
-            out.extend_from_slice(self.rest);
-        });
+    /// This Bind for a statement of another name, in parts that follow each other; `length` holds one of them.
+    pub fn renamed<'p>(&'p self, statement: &'p [u8], length: &'p mut [u8; 4]) -> [&'p [u8]; 7] {
+        let Self { portal, rest, .. } = *self;
+        let bytes = 4 + portal.len() + 1 + statement.len() + 1 + rest.len();
+        *length = u32::try_from(bytes).expect("a Bind under another name is hardly longer").to_be_bytes();
+        [b"B", length, portal, b"\0", statement, b"\0", rest]
     }
 }
 
@@ -188,6 +187,7 @@ pub fn put_query(out: &mut Vec<u8>, text: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::frame::{Header, header};
 
     #[test]
     fn a_renamed_parse_keeps_text_and_types() {
@@ -202,9 +202,11 @@ mod tests {
 
     #[test]
     fn a_renamed_bind_keeps_portal_and_values() {
-        let mut out = Vec::new();
-        Bind { portal: b"", statement: b"a", rest: b"\0\0\0\0\0\0" }.put_renamed(&mut out, b"howdah_1");
-        assert_eq!(Bind::read(&out[5..]), Some(Bind { portal: b"", statement: b"howdah_1", rest: b"\0\0\0\0\0\0" }));
+        let mut length = [0; 4];
+        let out =
+            Bind { portal: b"p", statement: b"a", rest: b"\0\0\0\0\0\0" }.renamed(b"howdah_1", &mut length).concat();
+        assert_eq!(header(&out), Ok(Some(Header { tag: b'B', total: out.len() })));
+        assert_eq!(Bind::read(&out[5..]), Some(Bind { portal: b"p", statement: b"howdah_1", rest: b"\0\0\0\0\0\0" }));
         assert_eq!(Bind::read(b"portal\0no end"), None);
     }
 

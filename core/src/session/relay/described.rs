@@ -1,7 +1,7 @@
 //! Hears what servers say that statements are like: for the client, which counts on it from then on, and for
 //! the server's record, so that no client takes a new result for the one that it was told of.
 
-use std::rc::Rc;
+use std::{collections::VecDeque, rc::Rc};
 
 use super::Exchange;
 use crate::{
@@ -33,6 +33,61 @@ pub enum Expected {
     },
 }
 
+/// The Describes whose answers are still to come, in their order.
+#[derive(Debug, Default)]
+pub struct Expectations {
+    /// So many that are passed on come first.
+    passed: u32,
+    /// What comes then.
+    queue: VecDeque<Expected>,
+}
+
+impl Expectations {
+    /// One of the client's, and nobody else cares.
+    #[inline]
+    pub fn pass(&mut self) {
+        if self.queue.is_empty() {
+            self.passed += 1;
+        } else {
+            self.queue.push_back(Expected::Passed);
+        }
+    }
+
+    /// One whose answer is read.
+    pub fn push(&mut self, expected: Expected) {
+        self.queue.push_back(expected);
+    }
+
+    /// Forgets all of them.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.passed = 0;
+        if !self.queue.is_empty() {
+            self.queue.clear();
+        }
+    }
+
+    /// Whether the next message of an answer (`t`, `T` or `n`) is read. If not, it goes on.
+    #[inline]
+    fn reads(&mut self, tag: u8) -> bool {
+        let ends = tag != b't';
+        if self.passed > 0 {
+            self.passed -= u32::from(ends);
+            return false;
+        }
+        match self.queue.front() {
+            None => false,
+            Some(Expected::Passed) => {
+                if ends {
+                    self.queue.pop_front();
+                }
+                false
+            }
+            Some(_) => true,
+        }
+    }
+}
+
 /// A question of our own in the middle of a request: what a server makes of a statement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Question {
@@ -48,7 +103,7 @@ pub enum Question {
 impl Exchange {
     /// Asks what the server makes of a statement; goes behind the Describe.
     pub fn ask(&mut self, statement: u64) {
-        self.expected.push_back(Expected::Asked { statement, heard: Description::default() });
+        self.expected.push(Expected::Asked { statement, heard: Description::default() });
         self.question = Question::Asked;
     }
 
@@ -72,23 +127,15 @@ impl Exchange {
     /// Whether such a message (`t`, `T` or `n`) has to be there as a whole. If not, it goes on unread.
     #[inline]
     pub(super) fn reads_description(&mut self, tag: u8) -> bool {
-        match self.expected.front() {
-            None => false,
-            Some(Expected::Passed) => {
-                if tag != b't' {
-                    self.expected.pop_front();
-                }
-                false
-            }
-            Some(_) => true,
-        }
+        self.expected.reads(tag)
     }
 
     /// Reads such a message; answers where the next one begins.
     pub(super) fn hear_description(&mut self, at: usize, next: Header, server: &mut Server) -> usize {
         let end = at + next.total;
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];
-        let Some(Expected::Noted { heard, .. } | Expected::Asked { heard, .. }) = self.expected.front_mut() else {
+        let Some(Expected::Noted { heard, .. } | Expected::Asked { heard, .. }) = self.expected.queue.front_mut()
+        else {
             return end;
         };
         match next.tag {
@@ -96,9 +143,9 @@ impl Exchange {
             b'T' => heard.hear_columns(body),
             _ => heard.hear_no_data(),
         }
-        let is_ours = matches!(self.expected.front(), Some(Expected::Asked { .. }));
+        let is_ours = matches!(self.expected.queue.front(), Some(Expected::Asked { .. }));
         if next.tag != b't' {
-            match self.expected.pop_front() {
+            match self.expected.queue.pop_front() {
                 Some(Expected::Noted { told, statement, heard }) => {
                     told.hear(heard);
                     server.statements.describe(statement, heard);

@@ -25,7 +25,7 @@ pub use self::{
     end::{Broken, Care, End, Parting, Refused},
 };
 use self::{
-    described::{Expected, Question},
+    described::{Expectations, Question},
     resets::Resets,
 };
 use crate::{
@@ -81,7 +81,7 @@ pub struct Exchange {
     /// ParseComplete and CloseComplete still to come.
     pub answers: VecDeque<Answer>,
     /// Descriptions still to come.
-    pub expected: VecDeque<Expected>,
+    pub expected: Expectations,
     /// What the request waits for in its middle.
     pub question: Question,
     /// A Bind of a statement whose result has changed went to one that does not exist.
@@ -182,7 +182,7 @@ impl Default for Exchange {
             flow: Flow::Closed,
             simple: false,
             answers: VecDeque::new(),
-            expected: VecDeque::new(),
+            expected: Expectations::default(),
             question: Question::None,
             binds_nobody: false,
             hold: false,
@@ -344,6 +344,13 @@ impl Exchange {
         }
         self.ready = true;
         Poll::Ready(Ok(()))
+    }
+
+    /// Something of the answer is to be accounted for that most answers do not have.
+    #[inline]
+    pub fn is_remarkable(&self) -> bool {
+        let told = self.settings_changed | self.disk_full | self.unacknowledged;
+        told || self.discarded != Discarded::Nothing || !self.answers.is_empty()
     }
 
     /// No request is on its way.

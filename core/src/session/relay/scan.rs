@@ -21,14 +21,8 @@ impl Exchange {
     /// Walks over what has come from the server since the last time.
     #[inline]
     pub fn scan(&mut self, server: &mut Server, names: &PreparedStatements) -> Result<(), Broken> {
-        let mut at = self.scanned;
-        loop {
-            let n = self.rest.min(self.to_client.len() - at);
-            self.rest -= n;
-            at += n;
-            if self.rest > 0 {
-                break;
-            }
+        let mut at = self.pass(self.scanned, self.rest);
+        while self.rest == 0 {
             let Some(next) = frame::header(&self.to_client.filled()[at..]).map_err(|_| Broken::Protocol)? else {
                 break;
             };
@@ -54,8 +48,7 @@ impl Exchange {
             }
             if is_passed || (next.tag == b'N' && next.total > NOTICE_LOOKED_AT_MAX_BYTES) {
                 self.hold &= !matches!(next.tag, b'D' | b'd' | b'H' | b's');
-                at += HEADER_BYTES;
-                self.rest = next.total - HEADER_BYTES;
+                at = self.pass(at, next.total);
                 continue;
             }
             if self.to_client.len() - at < next.total {
@@ -71,6 +64,14 @@ impl Exchange {
         }
         self.pass_until(at);
         Ok(())
+    }
+
+    /// Passes over so many bytes of a message, as far as they have come; answers where the next one begins.
+    #[inline]
+    fn pass(&mut self, at: usize, bytes: usize) -> usize {
+        let come = bytes.min(self.to_client.len() - at);
+        self.rest = bytes - come;
+        at + come
     }
 
     /// So much has been looked at; the client may have it, unless it is kept back.

@@ -223,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn parts_follow_each_other_wherever_the_buffer_ends() {
+        for (taken, filled) in [(0, 3), (10, BUFFER_BYTES - 2), (0, BUFFER_BYTES - 2)] {
+            let mut buffer = Buffer::default();
+            buffer.extend(&vec![7; filled]);
+            buffer.consume(taken.min(filled - 1));
+            let before = buffer.len();
+            buffer.extend_parts([b"one", b"", b"two", b"!"]);
+            assert_eq!(buffer.filled()[before..], *b"onetwo!", "{filled} bytes, {taken} of them taken");
+            assert!(buffer.filled()[..before].iter().all(|byte| *byte == 7));
+        }
+    }
+
+    #[test]
     fn an_empty_buffer_owns_no_memory() {
         let mut buffer = Buffer::default();
         buffer.extend(b"x");

@@ -98,7 +98,9 @@ impl ServerInfo {
         self.client.store(client, Ordering::Relaxed);
     }
 
-    /// Notes that nobody has it. Whoever gave it back has said so of itself before.
+    /// Notes that nobody has it. A cancel request goes by what its client's [`ClientInfo`] says, not by this.
+    ///
+    /// [`ClientInfo`]: crate::session::info::ClientInfo
     pub fn went_idle(&self) {
         self.client.store(0, Ordering::Relaxed);
     }

@@ -381,3 +381,53 @@ impl Clients {
         self.shards[shard].lock().expect("nothing panics while it holds the table")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::atomic::AtomicU32, task::Wake};
+
+    use super::*;
+    use crate::net::stream::PeerAddr;
+
+    #[derive(Default)]
+    struct Woken(AtomicU32);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_session_that_has_registered_once_is_woken_each_time() {
+        let [user, database, application] = ["u", "d", "a"].map(Arc::from);
+        let (address, local) = (PeerAddr::Unix, PeerAddr::Unix);
+        let client = Clients::default().register(NewClient {
+            user,
+            database,
+            application,
+            address,
+            local,
+            tls: false,
+            console: false,
+            worker: 0,
+            key_bytes: 4,
+            peer_id: 0,
+        });
+        let woken = Arc::new(Woken::default());
+        client.register(&Waker::from(Arc::clone(&woken)));
+
+        client.order(Order::Leave);
+        client.order(Order::Leave);
+        assert_eq!(woken.0.load(SeqCst), 1, "it was told so before");
+        client.obeyed(Order::Leave);
+        client.order(Order::Kill);
+        client.look_at_server();
+        assert_eq!(woken.0.load(SeqCst), 3);
+
+        assert!(!client.cancel_wait(), "it does not wait");
+        client.begin_wait();
+        assert!(client.cancel_wait() && client.end_wait());
+        assert_eq!(woken.0.load(SeqCst), 4);
+    }
+}

@@ -404,7 +404,8 @@ impl Session {
         Ok(None)
     }
 
-    /// Has this task woken by orders from now on.
+    /// Has this task woken by orders from now on. One that comes while it runs has it polled once more, and what was said
+    /// before is seen then.
     #[inline]
     fn heed_orders(&mut self, cx: &Context<'_>) {
         if !self.waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {

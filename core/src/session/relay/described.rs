@@ -164,3 +164,33 @@ impl Exchange {
         end
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_answers_that_somebody_cares_about_are_read() {
+        let mut expected = Expectations::default();
+        expected.pass();
+        expected.push(Expected::Asked { statement: 1, heard: Description::default() });
+        expected.pass();
+        // That of a statement is two messages, of a portal one; without columns there is NoData.
+        assert!(!expected.reads(b't') && !expected.reads(b'T'));
+        assert!(expected.reads(b't') && expected.reads(b'T'));
+        expected.queue.pop_front();
+        assert!(!expected.reads(b'n'));
+        assert!(expected.queue.is_empty() && expected.passed == 0);
+        assert!(!expected.reads(b'T'), "nobody has asked");
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_expected_of_the_next_request() {
+        let mut expected = Expectations::default();
+        expected.pass();
+        expected.push(Expected::Passed);
+        expected.clear();
+        expected.push(Expected::Asked { statement: 1, heard: Description::default() });
+        assert!(expected.reads(b'T'));
+    }
+}

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use howdah::demo::Load;
 
 use crate::{
     bed::{self, Bed, COPY_TWIN, SCRAM_PASSWORD, SCRAM_USER},
     crowd::Crowd,
     figures::{CLIENT_BYTES, CPU_PER_GB, CROWD_MB, EMPTY_MB, LOGINS, Measured, RATE, THOUSAND_MB},
-    load::Bench,
+    load::{Bench, Running},
     target::{Door, Target},
     usage,
 };
@@ -103,6 +103,11 @@ impl Case {
         matches!(self, Self::Reads { clients: 16, .. })
     }
 
+    /// Whether it can be measured on all targets at the same time.
+    pub fn goes_at_once(&self) -> bool {
+        matches!(self, Self::Reads { .. })
+    }
+
     /// Whether it needs the tables for COPY.
     pub fn copies(&self) -> bool {
         matches!(self, Self::CopyIn | Self::CopyOut)
@@ -135,6 +140,31 @@ impl CaseRunner<'_> {
             let _ = Bench::new(self.bed, door, clients, WARM_UP, more).run(self.bed.primary(), door);
         }
         Bench::new(self.bed, door, clients, self.time, more).run(self.bed.primary(), door)
+    }
+
+    /// Measures one case of reads on all targets at the same time, each with so many transactions a second: whatever else
+    /// the machine does, it does to all of them.
+    pub fn run_at_once(
+        &self,
+        case: &Case,
+        targets: &[Target],
+        rate: u32,
+        first: bool,
+    ) -> Result<Vec<Result<Measured>>> {
+        let Case::Reads { mode, clients } = case else { bail!("{} is not measured at once", case.name()) };
+        let node = self.bed.primary();
+        if first {
+            let more = format!("-M {mode}");
+            for target in targets {
+                Bench::new(self.bed, &target.trust, *clients, WARM_UP, &more).run(node, &target.trust)?;
+            }
+        }
+        let more = format!("-M {mode} -R {rate}");
+        let bench = |target: &Target| Bench::new(self.bed, &target.trust, *clients, self.time, &more);
+        let benches: Vec<Bench> = targets.iter().map(bench).collect();
+        let running: Result<Vec<Running<'_>>> =
+            benches.iter().zip(targets).map(|(bench, target)| bench.start(node, &target.trust)).collect();
+        Ok(running?.into_iter().map(Running::finish).collect())
     }
 
     /// Those who stay come in by the same door as the storm.

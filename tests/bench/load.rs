@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use howdah::demo::{Load, LoadResult, PgNode};
+use howdah::demo::{Load, LoadResult, PgNode, RunningLoad};
 
 use crate::{
     bed::{Bed, SCRAM_PASSWORD, SCRAM_USER},
@@ -50,15 +50,13 @@ impl Bench {
 
     /// Runs it to its end and measures.
     pub fn run(&self, node: &PgNode, door: &Door) -> Result<Measured> {
+        self.start(node, door)?.finish()
+    }
+
+    /// Begins to run it.
+    pub fn start<'a>(&'a self, node: &PgNode, door: &'a Door) -> Result<Running<'a>> {
         let before = door.pid.map(usage::cpu);
-        let result = self.load.run(node)?;
-        let after = door.pid.map(usage::cpu);
-        let mut measured = self.measured(&result)?;
-        if let (Some(before), Some(after)) = (before, after) {
-            let spent = after.saturating_sub(before).as_secs_f64() * 1e6;
-            measured.insert(CPU_US, spent / result.transactions().max(1) as f64);
-        }
-        Ok(measured)
+        Ok(Running { bench: self, door, before, load: self.load.start(node)? })
     }
 
     /// Runs it in the background; [`measured`](Self::measured) then takes what came of it.
@@ -74,6 +72,28 @@ impl Bench {
         let mut measured = Measured::from([(TPS, summary.tps), (LATENCY_MS, summary.latency_average_ms)]);
         if let Some(p99) = percentile_99(&mut latencies?) {
             measured.insert(P99_MS, p99);
+        }
+        Ok(measured)
+    }
+}
+
+/// A load that runs, on a target whose CPU time is counted.
+pub struct Running<'a> {
+    bench: &'a Bench,
+    door: &'a Door,
+    before: Option<Duration>,
+    load: RunningLoad,
+}
+
+impl Running<'_> {
+    /// Waits for its end and measures.
+    pub fn finish(self) -> Result<Measured> {
+        let result = self.load.finish()?;
+        let after = self.door.pid.map(usage::cpu);
+        let mut measured = self.bench.measured(&result)?;
+        if let (Some(before), Some(after)) = (self.before, after) {
+            let spent = after.saturating_sub(before).as_secs_f64() * 1e6;
+            measured.insert(CPU_US, spent / result.transactions().max(1) as f64);
         }
         Ok(measured)
     }

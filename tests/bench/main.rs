@@ -21,7 +21,7 @@ use clap::Parser;
 
 use bed::Bed;
 use cases::{Case, CaseRunner};
-use figures::Figures;
+use figures::{Figures, Measured};
 use peers::PeerProgram;
 use target::Target;
 
@@ -50,6 +50,10 @@ pub struct Options {
     /// Streaming standbys behind the proxies that split reads
     #[arg(long, default_value_t = 2)]
     standbys: usize,
+    /// All targets at the same time, each with so many transactions a second; cases of reads only. Tells small differences
+    /// of CPU apart, for which turns differ too much
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
+    at_once: Option<u32>,
     /// One short round of the 16-client cases
     #[arg(long)]
     quick: bool,
@@ -95,7 +99,10 @@ fn run(options: &Options) -> Result<()> {
     let mut figures = Figures::default();
     for round in 0..rounds {
         for case in &cases {
-            measure(&runner, case, round, &targets, &mut figures);
+            match options.at_once {
+                Some(rate) => measure_at_once(&runner, case, round, &targets, rate, &mut figures)?,
+                None => measure(&runner, case, round, &targets, &mut figures),
+            }
         }
     }
     println!("{}", report::markdown(&figures, &names, &cases));
@@ -113,11 +120,32 @@ fn measure(runner: &CaseRunner<'_>, case: &Case, round: usize, targets: &[Target
         let target = &targets[(turn + round) % count];
         eprint!("round {} {:<16} {:<16} ", round + 1, case.name(), target.name);
         let result = runner.run(case, target, round == 0);
-        match &result {
-            Ok(measured) => eprintln!("{}", report::line(measured)),
-            Err(error) => eprintln!("fails: {error:#}"),
-        }
+        tell(&result);
         figures.add(&target.name, case.name(), result);
+    }
+}
+
+/// The same with all targets at the same time.
+fn measure_at_once(
+    runner: &CaseRunner<'_>,
+    case: &Case,
+    round: usize,
+    targets: &[Target],
+    rate: u32,
+    figures: &mut Figures,
+) -> Result<()> {
+    for (target, result) in targets.iter().zip(runner.run_at_once(case, targets, rate, round == 0)?) {
+        eprint!("round {} {:<16} {:<16} ", round + 1, case.name(), target.name);
+        tell(&result);
+        figures.add(&target.name, case.name(), result);
+    }
+    Ok(())
+}
+
+fn tell(result: &Result<Measured>) {
+    match result {
+        Ok(measured) => eprintln!("{}", report::line(measured)),
+        Err(error) => eprintln!("fails: {error:#}"),
     }
 }
 
@@ -132,6 +160,7 @@ impl Options {
             ([], true) => case.is_quick(),
             (names, _) => names.contains(&case.name()),
         };
-        Ok(all.into_iter().filter(wanted).collect())
+        let goes = |case: &Case| self.at_once.is_none() || case.goes_at_once();
+        Ok(all.into_iter().filter(|case| wanted(case) && goes(case)).collect())
     }
 }

@@ -1,9 +1,9 @@
 //! A client's stay: takes its requests one by one, has each routed, lent a server and carried.
 //!
-//! The story is [`Session::serve`]. [`unit`] finds where a request ends, [`route`] chooses the node,
-//! [`lend`] gets a server ready, [`translate`] rewrites names, [`relay`] carries the bytes, and
-//! [`settle`] finds out what the transaction left behind. [`listen`] has the session hear of NOTIFY. Where a
-//! shape is not enough, [`ask`] looks closer; [`keys`] knows what all sessions have written.
+//! The story is [`Session::serve`]. [`unit`] finds where a request ends, [`attempt`] tries nodes until one has
+//! served it: [`route`] chooses the node, [`lend`] gets a server ready, [`translate`] rewrites names, and [`relay`]
+//! carries the bytes. [`settle`] finds out what the transaction left behind. [`listen`] has the session hear of
+//! NOTIFY. Where a shape is not enough, [`ask`] looks closer; [`keys`] knows what all sessions have written.
 
 pub mod choose;
 pub mod error;

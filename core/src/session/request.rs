@@ -1,4 +1,4 @@
-//! One request: routed, lent a server, carried, accounted for.
+//! One request: cut from what the client has sent, given to [`attempt`](super::attempt), accounted for.
 
 use std::sync::Arc;
 

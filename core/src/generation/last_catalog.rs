@@ -23,13 +23,18 @@ impl LastCatalog {
             && self.cluster.as_ptr() == Arc::as_ptr(cluster)
             && is_same_name(&self.dbname, dbname);
         if !same {
-            *self = Self {
-                cluster: Arc::downgrade(cluster),
-                dbname: Arc::clone(dbname),
-                changes,
-                catalog: cluster.catalogs.catalog(dbname),
-            };
+            *self = Self::read(cluster, dbname, changes);
         }
         Arc::clone(&self.catalog)
+    }
+
+    #[cold]
+    fn read(cluster: &Arc<ClusterRuntime>, dbname: &Arc<str>, changes: u64) -> Self {
+        Self {
+            cluster: Arc::downgrade(cluster),
+            dbname: Arc::clone(dbname),
+            changes,
+            catalog: cluster.catalogs.catalog(dbname),
+        }
     }
 }

@@ -76,6 +76,7 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
+    #[cold]
     fn make_room(&mut self) {
         if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -143,6 +144,7 @@ impl Buffer {
     }
 
     /// Appends what `write` writes.
+    #[inline(never)]
     pub fn extend_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut written = SCRATCH.take();
         write(&mut written);
@@ -154,6 +156,7 @@ impl Buffer {
     }
 
     /// Cuts `len` bytes out, from `at` bytes behind the start.
+    #[inline(never)]
     pub fn cut(&mut self, at: usize, len: usize) {
         let from = self.start + at;
         self.bytes.copy_within(from + len..self.end, from);

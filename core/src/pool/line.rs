@@ -247,6 +247,7 @@ impl Pool {
     }
 
     /// What servers have taken before, they may not take any more.
+    #[cold]
     pub fn forget_taken(&self) {
         self.taken().clear();
     }
@@ -301,6 +302,7 @@ impl Pool {
         }
     }
 
+    #[inline(never)]
     fn settle_contested(self: &Arc<Self>, mut line: MutexGuard<'_, Line>, server: Box<Server>) {
         let now_micros = server.idle_since.micros();
         let first = line.first_came();

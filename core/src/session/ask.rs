@@ -69,6 +69,7 @@ enum Text {
 
 impl Session {
     /// The plan for all of the request's executions together; none if there are none that we can see.
+    #[inline(never)]
     pub(super) fn ask(&mut self, request: &Request, facts: &Facts) -> Result<Option<Arc<Plan>>, SessionError> {
         if matches!(self.stamps, Stamps::Unknown) && !self.transaction.wrote {
             self.stamps = Stamps::Known(Vec::new());
@@ -102,6 +103,7 @@ impl Session {
     }
 
     /// Notes what a request means whose node has been chosen. A policy that looks closer may refuse it.
+    #[inline(never)]
     pub(super) fn consider(&mut self, request: &Request) -> Result<(), SessionError> {
         if !self.cluster.router.looks_closer() {
             return self.note_request(request);
@@ -213,7 +215,7 @@ impl Session {
         match text {
             Text::Sent(at) if self.input.filled()[at.start] == b'Q' => Some((query_text(self.body(at))?, &[])),
             Text::Sent(at) => of_parse(self.body(at)),
-            Text::Unnamed => of_parse(self.unnamed.parse.get(HEADER_BYTES..)?),
+            Text::Unnamed => of_parse(self.unnamed.parse().get(HEADER_BYTES..)?),
             Text::Prepared(statement) => Some((&statement.text, &statement.types)),
         }
     }
@@ -323,7 +325,7 @@ fn known(
     catalog: &Catalog,
 ) -> Option<Execution> {
     let (shape, text) = if name.is_empty() {
-        let parse = Parse::read(unnamed.parse.get(HEADER_BYTES..).filter(|_| unnamed.id != 0)?)?;
+        let parse = Parse::read(unnamed.parse().get(HEADER_BYTES..).filter(|_| unnamed.id != 0)?)?;
         (shapes.look_up(parse.text, catalog), Text::Unnamed)
     } else {
         let known = prepared.find_mut(name)?;

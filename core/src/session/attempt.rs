@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::{
-    Session,
+    Session, apart,
     begin::{Begun, Fate},
     error::SessionError,
     lend::Place,
@@ -117,7 +117,7 @@ impl Session {
                 Start::Ready => {}
                 Start::Answered => return Ok(()),
                 Start::Waits(wait) => {
-                    if !Box::pin(self.wait_to_set_out(request, wait, &mut attempt)).await? {
+                    if !apart(self.wait_to_set_out(request, wait, &mut attempt)).await? {
                         continue;
                     }
                 }
@@ -128,7 +128,7 @@ impl Session {
                 Ok(Some(refused)) => Failed::Refused(refused),
                 Err(broken) => Failed::Broken(broken, care),
             };
-            if Box::pin(self.after_failure(request, failed, &mut attempt)).await? == Next::Told {
+            if apart(self.after_failure(request, failed, &mut attempt)).await? == Next::Told {
                 return Ok(());
             }
         }
@@ -379,6 +379,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     fn expect_traced_resets(&mut self, request: &Request) {
         let Some(traces) = &self.traces else { return };
         if traces.resets.is_empty() && !traces.reset_all {

@@ -6,7 +6,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use super::{Session, info::ClientState, relay::Flow, request::Request};
+use super::{Session, info::ClientState, request::Request};
 use crate::{
     clock::Moment,
     facts::Facts,
@@ -52,16 +52,21 @@ impl Begun {
 impl Session {
     /// Answers a request that needs no server: a BEGIN, or the end of a transaction in which nothing
     /// was asked. False when it is another one.
+    #[inline]
     pub(super) fn answer_at_once(&mut self, request: &Request, now: Moment) -> bool {
-        if self.lease.is_some() || request.flow != Flow::Closed || request.rest > 0 {
-            return false;
-        }
-        // The first letters tell most of the others.
+        self.lease.is_none() && request.is_whole() && self.may_be_answered(request) && self.answer(request, now)
+    }
+
+    /// The first letters tell most of the others.
+    #[inline(never)]
+    fn may_be_answered(&self, request: &Request) -> bool {
+        let words: &[&[u8]] = if self.begun.is_some() { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };
+        request.len <= BEGIN_MAX_BYTES && self.query_begins_with(request, words)
+    }
+
+    #[inline(never)]
+    fn answer(&mut self, request: &Request, now: Moment) -> bool {
         let begun = self.begun.is_some();
-        let words: &[&[u8]] = if begun { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };
-        if request.len > BEGIN_MAX_BYTES || !self.query_begins_with(request, words) {
-            return false;
-        }
         let Some(text) = self.simple_text(request) else { return false };
         let text: Box<[u8]> = text.into();
         self.follow_generation();
@@ -131,8 +136,13 @@ impl Session {
     }
 
     /// The plan of a transaction that is to begin at a server: that of its BEGIN.
+    #[inline]
     pub(super) fn begun_plan(&self, facts: &Facts) -> Option<Arc<Plan>> {
-        let begun = self.begun.as_ref()?;
+        self.begun.as_ref().and_then(|begun| self.plan_of_begun(begun, facts))
+    }
+
+    #[inline(never)]
+    fn plan_of_begun(&self, begun: &Begun, facts: &Facts) -> Option<Arc<Plan>> {
         let shape = begun.shape.as_ref()?;
         let transaction = self.transaction_of(shape);
         if !self.cluster.router.requirements().statement.beyond_the_shape() {
@@ -143,9 +153,15 @@ impl Session {
     }
 
     /// Has the server begin, in front of the request; what has begun there.
+    #[inline]
     pub(super) fn begin_at_server(&mut self) -> Option<Box<Begun>> {
-        let (begun, lease) = (self.begun.take()?, self.lease.as_mut()?);
-        self.exchange.precede(lease, &begun.text);
+        let begun = self.begun.take()?;
+        self.precede_with(begun)
+    }
+
+    #[inline(never)]
+    fn precede_with(&mut self, begun: Box<Begun>) -> Option<Box<Begun>> {
+        self.exchange.precede(self.lease.as_mut()?, &begun.text);
         Some(begun)
     }
 }

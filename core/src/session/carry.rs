@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES,
+    KEPT_MESSAGE_MAX_BYTES, Session, WHOLE_REQUEST_MAX_BYTES, apart,
     info::Order,
     relay::{Broken, Care, End, Exchange, Flow, Refused, described::Question},
     request::Request,
@@ -33,7 +33,7 @@ impl Session {
         self.set.stats.shard(self.worker.id).received.add(request.len as u64);
         self.exchange.kept = request.len;
         if let Some(done) = self.send_from(0, request.len)? {
-            Box::pin(self.send_rest(done, request.len)).await?;
+            apart(self.send_rest(done, request.len)).await?;
         }
         if request.rest > 0 {
             self.exchange.to_server.extend(&self.input.filled()[..request.len]);
@@ -52,7 +52,7 @@ impl Session {
                 End::Refused => return Ok(self.exchange.refused),
                 End::ClientSpoke => {
                     self.input.consume(std::mem::take(&mut self.exchange.kept));
-                    Box::pin(self.carry_more()).await?;
+                    apart(self.carry_more()).await?;
                 }
                 End::Described => {}
             }

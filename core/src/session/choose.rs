@@ -83,18 +83,17 @@ impl Chooser<'_> {
     }
 
     fn pick(&self, set: &ReplicaSet, must_see: MustSee) -> Option<NodeId> {
-        let mut fit = Fit::new();
-        for health in [Health::Up, Health::Degraded] {
-            for node in &self.facts.nodes {
-                if node.health == health && self.lacks(set, node, must_see).is_none() {
-                    fit.push(node);
-                }
-            }
-            if !fit.is_empty() {
-                break;
-            }
+        let mut fit = self.fit(set, must_see, Health::Up);
+        if fit.is_empty() {
+            fit = self.fit(set, must_see, Health::Degraded);
         }
         self.balance(set.balance, &fit)
+    }
+
+    #[inline(never)]
+    fn fit(&self, set: &ReplicaSet, must_see: MustSee, health: Health) -> Fit<'_> {
+        let is_fit = |node: &&NodeFacts| node.health == health && self.lacks(set, node, must_see).is_none();
+        self.facts.nodes.iter().filter(is_fit).collect()
     }
 
     /// Why a node does not qualify for a set of replicas; health aside.
@@ -102,6 +101,7 @@ impl Chooser<'_> {
         self.lacks(set, node, self.must_see(set))
     }
 
+    #[inline(never)]
     fn lacks(&self, set: &ReplicaSet, node: &NodeFacts, must_see: MustSee) -> Option<&'static str> {
         let freshness = &set.freshness;
         let is_primary = self.facts.primary == Some(node.id);
@@ -154,7 +154,7 @@ impl Chooser<'_> {
             (_, Balance::RoundRobin) => by_weight(fit, next_turn()),
             (_, Balance::WeightedRandom) => by_weight(fit, rand::random()),
             (_, Balance::SessionAffine) => by_weight(fit, self.affinity),
-            (_, Balance::LowestLag) => fit.iter().min_by_key(|node| (node.lag_bytes.unwrap_or(u64::MAX), node.lag)),
+            (_, Balance::LowestLag) => least_behind(fit),
         };
         chosen.map(|node| node.id)
     }
@@ -190,7 +190,13 @@ fn spread(ticket: u32, total: u64) -> u64 {
     (u64::from(ticket.wrapping_mul(0x9e37_79b1)) * total) >> 32
 }
 
+#[inline(never)]
+fn least_behind<'a, 'f>(fit: &'a [&'f NodeFacts]) -> Option<&'a &'f NodeFacts> {
+    fit.iter().min_by_key(|node| (node.lag_bytes.unwrap_or(u64::MAX), node.lag))
+}
+
 /// Spreads tickets over nodes in proportion to their shares.
+#[inline(never)]
 fn by_weight<'a, 'f>(fit: &'a [&'f NodeFacts], ticket: u32) -> Option<&'a &'f NodeFacts> {
     let total: u64 = fit.iter().map(|node| share(node)).sum();
     let mut at = spread(ticket, total);

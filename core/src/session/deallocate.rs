@@ -3,7 +3,7 @@
 //! On servers the statement has another name and may be others' as well, so the server is not asked:
 //! the session forgets its name, and the client is told that it is done.
 
-use super::{Session, relay::Flow, request::Request};
+use super::{Session, request::Request};
 use crate::{
     sql::effect::Effect,
     wire::reply::{self, TxStatus},
@@ -14,10 +14,13 @@ const REQUEST_MAX_BYTES: usize = 256;
 
 impl Session {
     /// Answers a DEALLOCATE of a statement that the session knows. False when the request is another one.
+    #[inline]
     pub(super) fn deallocate_at_once(&mut self, request: &Request) -> bool {
-        if self.prepared.is_empty() || request.flow != Flow::Closed || request.rest > 0 {
-            return false;
-        }
+        !self.prepared.is_empty() && request.is_whole() && self.deallocate(request)
+    }
+
+    #[inline(never)]
+    fn deallocate(&mut self, request: &Request) -> bool {
         if request.len > REQUEST_MAX_BYTES || !self.query_begins_with(request, &[b"deallocate"]) {
             return false;
         }

@@ -15,16 +15,24 @@ use crate::{
 impl Session {
     /// What the request executes by SQL and the session knows. An EXECUTE in it gets the statement's name on servers.
     /// One that is a named statement itself is for [`translate`](super::translate).
+    #[inline]
     pub(super) fn name_executed(&mut self, request: &mut Request) -> Option<Arc<Statement>> {
         if self.prepared.is_empty() || request.flow != Flow::Closed || request.rest > 0 {
             return None;
         }
+        match self.input.filled().first() {
+            Some(b'Q' | b'P') => self.rename_executed(request),
+            // The unnamed statement of an earlier batch.
+            _ => self.unnamed.executes.clone(),
+        }
+    }
+
+    #[inline(never)]
+    fn rename_executed(&mut self, request: &mut Request) -> Option<Arc<Statement>> {
         let (tag, body, whole) = messages(&self.input.filled()[..request.len]).next()?;
         let parse = match tag {
-            b'Q' => None,
             b'P' => Some(Parse::read(body).filter(|parse| parse.name.is_empty())?),
-            // The unnamed statement of an earlier batch.
-            _ => return self.unnamed.executes.clone(),
+            _ => None,
         };
         let text = parse.map_or_else(|| query_text(body), |parse| Some(parse.text))?;
         let executed = if may_execute(text) { Executed::read(text)? } else { return None };
@@ -44,6 +52,7 @@ impl Session {
     }
 
     /// Has the session's server prepare the statement in front of the request, if it has not yet.
+    #[inline(never)]
     pub(super) fn have_prepared(&mut self, statement: &Arc<Statement>) {
         if let Some(lease) = &mut self.lease
             && !lease.statements.touch(statement.id)

@@ -52,26 +52,32 @@ impl Session {
     /// Takes a server that nobody has; false when there is none.
     fn take_at_once(&mut self, place: &Place, now: Moment) -> bool {
         let Place { node, pool } = place;
-        if self.lease.is_some() {
-            if self.lease_node == *node {
-                return true;
-            }
-            self.park();
-        }
-        if let Some(at) = self.parked_at(*node) {
-            self.lease = Some(self.parked.swap_remove(at).1);
-            self.lease_node = *node;
+        if (self.lease.is_some() || !self.parked.is_empty()) && self.has_already(*node) {
             return true;
         }
-        let own =
-            if self.transaction.recalls_sequence { pool.try_checkout_of(self.worker.id, self.info.pid) } else { None };
-        match own.or_else(|| pool.try_checkout(self.worker.id)) {
+        let own = self.transaction.recalls_sequence.then(|| pool.try_checkout_of(self.worker.id, self.info.pid));
+        match own.flatten().or_else(|| pool.try_checkout(self.worker.id)) {
             Some(lease) => {
                 self.take(*node, lease, now);
                 true
             }
-            None => self.unpark_primary(*node),
+            None => !self.parked.is_empty() && self.unpark_primary(*node),
         }
+    }
+
+    /// Whether the session has a server of that node. One of another node is parked.
+    #[inline(never)]
+    fn has_already(&mut self, node: NodeId) -> bool {
+        if self.lease.is_some() {
+            if self.lease_node == node {
+                return true;
+            }
+            self.park();
+        }
+        let Some(at) = self.parked_at(node) else { return false };
+        self.lease = Some(self.parked.swap_remove(at).1);
+        self.lease_node = node;
+        true
     }
 
     fn take(&mut self, node: NodeId, lease: Lease, now: Moment) {
@@ -97,10 +103,15 @@ impl Session {
     }
 
     /// In session mode, the session's own server may have died since its last request, and nobody is worse off.
+    #[inline]
     fn drop_dead_server(&mut self) {
-        if (self.lease.is_none() && self.parked.is_empty()) || !self.outlives_servers() {
-            return;
+        if (self.lease.is_some() || !self.parked.is_empty()) && self.outlives_servers() {
+            self.drop_what_is_dead();
         }
+    }
+
+    #[inline(never)]
+    fn drop_what_is_dead(&mut self) {
         self.parked.retain(|(_, lease)| !lease.info.is_cut());
         if self.lease.as_mut().is_some_and(|lease| lease.info.is_cut() || !lease.is_quiet()) {
             self.lose_server();
@@ -114,6 +125,7 @@ impl Session {
     /// In session mode a session may hold servers of several nodes. Nobody waits for one while
     /// holding another that others wait for: servers of standbys go back, and whoever has one of the
     /// primary makes do with it. True if the primary's is the session's server now.
+    #[inline(never)]
     fn unpark_primary(&mut self, wanted: NodeId) -> bool {
         let primary = self.cluster.facts.load().primary;
         for (node, lease) in std::mem::take(&mut self.parked) {
@@ -137,23 +149,31 @@ impl Session {
     /// The session's pool for a node; notes what that node is now.
     pub(super) fn turn_to(&mut self, node: NodeId, facts: &Facts) -> Result<Place, SessionError> {
         let found = facts.node(node).and_then(|known| Some((known.role, self.set.pool(known)?)));
-        let Some((role, pool)) = found else {
-            return Err(SessionError::NoPrimary { cluster: self.cluster.name.to_string() });
-        };
+        let Some((role, pool)) = found else { return Err(self.unknown_node()) };
         self.lease_role = if facts.primary == Some(node) { Role::Primary } else { role };
         Ok(Place { node, pool: Arc::clone(pool) })
+    }
+
+    #[cold]
+    fn unknown_node(&self) -> SessionError {
+        SessionError::NoPrimary { cluster: self.cluster.name.to_string() }
     }
 
     fn count_assignment(&self, since: Moment) {
         let shard = self.set.stats.shard(self.worker.id);
         shard.assignments.add(1);
         if self.info.state().0 == ClientState::Waiting {
-            let now = Moment::now();
-            shard.wait_time.observe(now.micros_since(since));
-            self.enter(ClientState::Active, now);
+            self.end_waiting(since);
         } else {
             shard.wait_time.observe(0);
         }
+    }
+
+    #[inline(never)]
+    fn end_waiting(&self, since: Moment) {
+        let now = Moment::now();
+        self.set.stats.shard(self.worker.id).wait_time.observe(now.micros_since(since));
+        self.enter(ClientState::Active, now);
     }
 
     /// Waits in line; a client that hangs up leaves the line.
@@ -255,6 +275,7 @@ impl Session {
     }
 
     /// Gives the server what the pool's servers have taken before, in front of the request. False when it has to be asked.
+    #[inline(never)]
     fn bring_ahead(&mut self) -> bool {
         let Some(lease) = &mut self.lease else { return true };
         let is_strange = lease.settings_of != 0 && lease.settings_of != self.info.pid;

@@ -125,6 +125,7 @@ impl Session {
 
     /// A transaction that has changed the schema is over: the catalog is to be read, and until it is, the session
     /// keeps its server, unless things are only gone.
+    #[inline(never)]
     pub(super) fn tell_of_changed_catalog(&mut self) {
         let unflushed = self.may_be_unflushed();
         let reading = self.cluster.catalogs.refresh(&self.set.dbname, unflushed);
@@ -143,10 +144,13 @@ impl Session {
     }
 
     /// The node at whose server the session lingers. One that takes no transactions now is not waited for.
+    #[inline]
     pub(super) fn lingers_at(&mut self, avoid: Option<NodeId>) -> Option<NodeId> {
-        if self.lease.is_none() || !self.only_lingers() {
-            return None;
-        }
+        if self.lease.is_none() || !self.only_lingers() { None } else { self.still_lingers_at(avoid) }
+    }
+
+    #[inline(never)]
+    fn still_lingers_at(&mut self, avoid: Option<NodeId>) -> Option<NodeId> {
         let node = self.lease_node;
         if avoid != Some(node) && self.cluster.facts.load().open_primary() == Some(node) {
             return Some(node);

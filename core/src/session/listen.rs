@@ -186,10 +186,13 @@ impl Session {
     }
 
     /// In front of such a request, has the server listen to what the session listens to.
+    #[inline]
     pub(super) fn relist(&mut self) -> bool {
-        if !self.must_relist() || self.lease_role == Role::Standby {
-            return false;
-        }
+        self.must_relist() && self.lease_role != Role::Standby && self.relist_at_server()
+    }
+
+    #[inline(never)]
+    fn relist_at_server(&mut self) -> bool {
         let (Some(listening), Some(lease)) = (&self.listening, &mut self.lease) else { return false };
         let traces = self.traces.get_or_insert_default();
         traces.suspect(Causes::LISTEN);

@@ -313,6 +313,7 @@ impl Session {
     }
 
     /// A request in a transaction that has failed and that no server knows of.
+    #[inline(never)]
     pub(super) fn go_on_failed(&mut self, request: &Request) -> Result<(), SessionError> {
         let Some(begun) = &self.begun else { return Ok(()) };
         let fate = begun.fate;

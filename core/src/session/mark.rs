@@ -84,25 +84,35 @@ impl Mark {
 
     /// What must be seen by now; stays with the first position that it finds. `sampled_after` gives a
     /// sample that was asked for after a moment.
+    #[inline]
     pub fn must_see(&mut self, sampled_after: impl FnOnce(Instant) -> Option<Sample>) -> MustSee {
-        if let Some(Pending { since, unflushed }) = self.pending {
-            let sample = sampled_after(since);
-            let Some((position, term)) = sample.and_then(|sample| Some((sample.covers(unflushed)?, sample.term)))
-            else {
-                return MustSee::Unknown;
-            };
-            // What was inserted before may not be flushed even now, if nothing was written since.
-            *self = Self { pending: None, position: position.max(self.position), term };
+        if let Some(pending) = self.pending
+            && !self.settle(pending, sampled_after(pending.since))
+        {
+            return MustSee::Unknown;
         }
         if self.position == Lsn::default() { MustSee::Nothing } else { MustSee::Position(self.position) }
     }
 
+    /// Finds out where what is pending was written; false while the sample does not say.
+    #[inline(never)]
+    fn settle(&mut self, pending: Pending, sample: Option<Sample>) -> bool {
+        let found = sample.and_then(|sample| Some((sample.covers(pending.unflushed)?, sample.term)));
+        let Some((position, term)) = found else { return false };
+        // What was inserted before may not be flushed even now, if nothing was written since.
+        *self = Self { pending: None, position: position.max(self.position), term };
+        true
+    }
+
     /// Goes over to the present term. What the new primary does not have, no standby will; true if something that was
     /// written is lost.
+    #[inline]
     pub fn follow(&mut self, facts: &Facts) -> bool {
-        if self.term == facts.term {
-            return false;
-        }
+        self.term != facts.term && self.go_over(facts)
+    }
+
+    #[cold]
+    fn go_over(&mut self, facts: &Facts) -> bool {
         // Without the fork nothing is said to be lost, and nobody waits for more than there is.
         let fork = facts.end_of_term(self.term);
         let end = match fork.or_else(|| Sample::of(facts)?.end()) {

@@ -16,6 +16,7 @@ pub mod relay;
 pub mod traces;
 pub mod translate;
 pub mod unit;
+pub mod unnamed;
 
 pub mod start;
 
@@ -41,6 +42,7 @@ mod wait;
 
 use std::{
     future::poll_fn,
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -61,8 +63,8 @@ use self::{
     recover::Reset,
     relay::{Broken, Care, Exchange},
     traces::{Causes, Executes, Traces},
-    translate::Unnamed,
     unit::{Unit, first_unit},
+    unnamed::Unnamed,
 };
 use crate::{
     clock::Moment,
@@ -280,11 +282,11 @@ impl Session {
             match self.turn().await {
                 Ok(None) => {}
                 Ok(Some(farewell)) => {
-                    Box::pin(self.wind_up()).await;
+                    apart(self.wind_up()).await;
                     return Ok(farewell);
                 }
                 Err(error) => {
-                    Box::pin(self.fail(&error)).await;
+                    apart(self.fail(&error)).await;
                     return Err(error);
                 }
             }
@@ -298,8 +300,7 @@ impl Session {
                 Next::Request(unit) => break unit,
                 Next::Met(met) => met,
             };
-            // In a box, as all that is rare, or every session would be larger.
-            if let Some(farewell) = Box::pin(self.meet(met)).await? {
+            if let Some(farewell) = apart(self.meet(met)).await? {
                 return Ok(Some(farewell));
             }
         };
@@ -309,18 +310,17 @@ impl Session {
             Unit::Stray(n) => self.input.consume(n),
             Unit::Sync(n) if !self.is_in_transaction_at_server() => {
                 self.input.consume(n);
-                let status = self.status();
-                self.exchange.say(|out| reply::ready_for_query(out, status));
+                self.say_ready();
             }
             unit => self.request(unit).await?,
         }
         self.flush().await?;
         if self.traces.is_some() && !self.is_in_transaction() {
-            Box::pin(self.settle()).await?;
+            apart(self.settle()).await?;
             self.flush().await?;
         }
         if self.listening.is_some() {
-            Box::pin(self.deliver()).await?;
+            apart(self.deliver()).await?;
         }
         Ok(None)
     }
@@ -344,7 +344,15 @@ impl Session {
         }
     }
 
+    /// Answers a Sync that has nothing in front of it.
+    #[inline(never)]
+    fn say_ready(&mut self) {
+        let status = self.status();
+        self.exchange.say(|out| reply::ready_for_query(out, status));
+    }
+
     /// A request that is too long to be kept whole begins before its end has come.
+    #[inline(never)]
     fn oversized(&self, complete: usize) -> Result<Option<Unit>, SessionError> {
         if self.input.len() < WHOLE_REQUEST_MAX_BYTES {
             return Ok(None);
@@ -526,6 +534,14 @@ impl Session {
     fn enter(&self, state: ClientState, now: Moment) {
         self.info.enter(state, now);
     }
+}
+
+/// A future in a box of its own, whose code stands for itself as well. What is rare is done so: it makes no session larger,
+/// and the code for each request stays short.
+#[cold]
+#[inline(never)]
+fn apart<'a, T>(rare: impl Future<Output = T> + 'a) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    Box::pin(rare)
 }
 
 /// Whether clients are told that a commit may be lost which its standbys did not acknowledge.

@@ -23,6 +23,7 @@ use crate::{
 
 impl Session {
     /// Notes what a request that is not routed means for its transaction and its session.
+    #[inline(never)]
     pub(super) fn note_request(&mut self, request: &Request) -> Result<(), SessionError> {
         // A COPY, a function call, or a statement whose end has not come.
         self.transaction.wrote |= !request.is_whole();
@@ -64,11 +65,13 @@ impl Session {
     }
 
     /// Notes what more of an open batch means; `len` bytes of the input are that.
+    #[inline(never)]
     pub(super) fn note_more(&mut self, len: usize) {
         let shapes = self.shapes(len);
         self.note_seen(&shapes, len);
     }
 
+    #[inline(never)]
     fn note_seen(&mut self, shapes: &ShapeList, len: usize) {
         for shape in shapes {
             self.note_statement(shape, len);
@@ -167,10 +170,15 @@ impl Session {
 
     /// A session asks what a sequence answered before: it gets no other session's answer. Its server knows
     /// if the session moved one there last; else it forgets.
+    #[inline]
     pub(super) fn own_sequences(&mut self) {
-        if !std::mem::take(&mut self.transaction.recalls_sequence) {
-            return;
+        if std::mem::take(&mut self.transaction.recalls_sequence) {
+            self.make_sequences_own();
         }
+    }
+
+    #[inline(never)]
+    fn make_sequences_own(&mut self) {
         let Some(lease) = &mut self.lease else { return };
         let foreign = lease.sequence_user != 0 && lease.sequence_user != self.info.pid;
         if foreign && lease.status != TxStatus::Failed {

@@ -54,12 +54,17 @@ pub(super) enum Outcome {
 
 impl Session {
     /// In front of a COMMIT, and behind all else that goes there, asks for the number of the transaction if its outcome is to be known.
+    #[inline]
     pub(super) fn ask_xid(&mut self) {
         self.exchange.xid = Xid::Unknown;
-        let is_wanted = self.transaction.ends
-            && self.transaction.wrote
-            && self.worker.shared.generation.load().config.commit_outcome == CommitOutcome::Resolve;
-        if !is_wanted {
+        if self.transaction.ends && self.transaction.wrote {
+            self.ask_xid_of_written();
+        }
+    }
+
+    #[inline(never)]
+    fn ask_xid_of_written(&mut self) {
+        if self.worker.shared.generation.load().config.commit_outcome != CommitOutcome::Resolve {
             return;
         }
         let facts = self.cluster.facts.load();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    OpenTransaction, Session,
+    OpenTransaction, Session, apart,
     begin::Fate,
     error::SessionError,
     info::ClientState,
@@ -62,11 +62,11 @@ impl Session {
             Ok(()) => {
                 self.account(now);
                 if std::mem::take(&mut self.exchange.kept_ready) {
-                    Box::pin(self.hear_own()).await?;
+                    apart(self.hear_own()).await?;
                 }
                 Ok(())
             }
-            Err(error) => Box::pin(self.outlive(request, error)).await,
+            Err(error) => apart(self.outlive(request, error)).await,
         }
     }
 
@@ -230,18 +230,24 @@ impl Session {
             shard.transaction_time.observe(now.micros_since(since));
         }
         if self.transaction.wrote {
-            let (now, unflushed) = (Instant::now(), self.may_be_unflushed());
-            self.mark.wrote(now, unflushed);
-            self.set.shared.note_write(now, unflushed);
-            if self.is_to_stamp() {
-                self.stamp_keys(unflushed);
-            }
+            self.note_written();
         }
         if self.transaction.changed_catalog {
             self.tell_of_changed_catalog();
         }
         self.transaction = OpenTransaction::default();
         self.info.end_transaction();
+    }
+
+    /// The transaction that has ended may have written.
+    #[inline(never)]
+    fn note_written(&mut self) {
+        let (now, unflushed) = (Instant::now(), self.may_be_unflushed());
+        self.mark.wrote(now, unflushed);
+        self.set.shared.note_write(now, unflushed);
+        if self.is_to_stamp() {
+            self.stamp_keys(unflushed);
+        }
     }
 
     /// The transaction that has ended may have been acknowledged before it was flushed. What it has set

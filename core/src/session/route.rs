@@ -30,17 +30,12 @@ impl Session {
         self.follow_generation();
         let facts = self.cluster.facts.load();
         if self.cluster.router.is_null() {
-            self.note_request(request)?;
-            let node = self.lingers_at(avoid).or_else(|| facts.open_primary());
-            return self.way_to(&facts, node, None);
+            return self.way_without_policy(request, &facts, avoid);
         }
         self.follow_term(&facts);
         let plan = match self.begun_plan(&facts) {
             Some(plan) => {
-                self.consider(request)?;
-                if self.cluster.router.looks_closer() {
-                    self.note_stamps(&plan);
-                }
+                self.consider_begun(request, &plan)?;
                 plan
             }
             None => self.plan(request, &facts)?,
@@ -61,6 +56,27 @@ impl Session {
         }
         let chosen = chooser.choose(&plan).filter(|node| may_go_to(&facts, *node));
         self.way_to(&facts, chosen.or_else(|| facts.open_primary()), Some(plan))
+    }
+
+    #[inline(never)]
+    fn way_without_policy(
+        &mut self,
+        request: &Request,
+        facts: &Facts,
+        avoid: Option<NodeId>,
+    ) -> Result<Way, SessionError> {
+        self.note_request(request)?;
+        let node = self.lingers_at(avoid).or_else(|| facts.open_primary());
+        self.way_to(facts, node, None)
+    }
+
+    #[inline(never)]
+    fn consider_begun(&mut self, request: &Request, plan: &Plan) -> Result<(), SessionError> {
+        self.consider(request)?;
+        if self.cluster.router.looks_closer() {
+            self.note_stamps(plan);
+        }
+        Ok(())
     }
 
     fn way_to(&mut self, facts: &Facts, node: Option<NodeId>, plan: Option<Arc<Plan>>) -> Result<Way, SessionError> {
@@ -95,10 +111,15 @@ impl Session {
     }
 
     /// Goes over to the present term. The client is told if what it wrote is lost, before it reads that it is.
+    #[inline]
     fn follow_term(&mut self, facts: &Facts) {
-        if !self.mark.follow(facts) {
-            return;
+        if self.mark.follow(facts) {
+            self.say_what_is_lost();
         }
+    }
+
+    #[cold]
+    fn say_what_is_lost(&mut self) {
         self.set.stats.shard(self.worker.id).lost_writes.add(1);
         self.exchange.say(|out| {
             let told = "a failover has lost what this session wrote last";
@@ -130,8 +151,14 @@ impl Session {
         }
     }
 
+    #[inline]
     fn held_node(&mut self, avoid: Option<NodeId>) -> Option<NodeId> {
         let (node, until) = self.held?;
+        self.still_held(node, until, avoid)
+    }
+
+    #[inline(never)]
+    fn still_held(&mut self, node: NodeId, until: Option<Instant>, avoid: Option<NodeId>) -> Option<NodeId> {
         if avoid == Some(node) || until.is_some_and(|until| Instant::now() >= until) {
             self.held = None;
             return None;
@@ -150,17 +177,16 @@ impl Session {
 
     /// The plan for all of the request's statements together: where they differ, the primary.
     fn plan(&mut self, request: &Request, facts: &Facts) -> Result<Arc<Plan>, SessionError> {
-        if !request.is_whole() {
+        let together = if !request.is_whole() {
             self.note_request(request)?;
             self.stamps = Stamps::Unknown;
-            return Ok(Arc::new(Plan::primary("not-whole")));
-        }
-        let together = if self.cluster.router.looks_closer() {
+            Some(to_primary("not-whole"))
+        } else if self.cluster.router.looks_closer() {
             self.ask(request, facts)?
         } else {
             self.plan_by_shapes(request, facts)?
         };
-        Ok(together.unwrap_or_else(|| Arc::new(Plan::primary("no-statement"))))
+        Ok(together.unwrap_or_else(|| to_primary("no-statement")))
     }
 
     fn plan_by_shapes(&mut self, request: &Request, facts: &Facts) -> Result<Option<Arc<Plan>>, SessionError> {
@@ -169,9 +195,9 @@ impl Session {
         self.note_all_effects(&shapes, request)?;
         // What only the server can make sense of.
         self.transaction.wrote |= shapes.is_empty();
-        let mut together = unseen.then(|| Arc::new(Plan::primary("not-known")));
-        for shape in shapes {
-            let plan = self.plan_of(&shape, self.transaction_of(&shape), facts);
+        let mut together = unseen.then(|| to_primary("not-known"));
+        for shape in &shapes {
+            let plan = self.plan_of(shape, self.transaction_of(shape), facts);
             together = Some(match together {
                 Some(others) => others.together(plan),
                 None => plan,
@@ -194,12 +220,14 @@ impl Session {
     pub(super) fn plan_of(&self, shape: &Shape, transaction: Transaction, facts: &Facts) -> Arc<Plan> {
         let key = PlanKey { class: self.class, shape: shape.id, transaction };
         let valid_for = self.plans_valid_for(facts.epoch);
-        let mut plans = self.worker.plans.borrow_mut();
-        if let Some(plan) = plans.find(valid_for, &key) {
-            return plan;
-        }
-        let routed = self.cluster.router.route(facts, &self.attributes, &shape.facts, transaction);
-        plans.keep(key, &routed.plan);
+        let kept = self.worker.plans.borrow_mut().find(valid_for, &key);
+        kept.unwrap_or_else(|| self.ask_for_plan(key, shape, facts))
+    }
+
+    #[inline(never)]
+    fn ask_for_plan(&self, key: PlanKey, shape: &Shape, facts: &Facts) -> Arc<Plan> {
+        let routed = self.cluster.router.route(facts, &self.attributes, &shape.facts, key.transaction);
+        self.worker.plans.borrow_mut().keep(key, &routed.plan);
         routed.plan
     }
 
@@ -217,7 +245,7 @@ impl Session {
             let key = PlanKey { class: self.class, shape: shape.id, transaction: self.transaction_of(&shape) };
             let mut plans = self.worker.plans.borrow_mut();
             if plans.find(valid_for, &key).is_some() || always {
-                plans.correct(key, Arc::new(Plan::primary("standby-refused")));
+                plans.correct(key, to_primary("standby-refused"));
             }
         }
         self.transaction.wrote = true;
@@ -230,9 +258,13 @@ impl Session {
         let mut found = ShapeList::default();
         let mut parsed = smallvec::SmallVec::<[&[u8]; 2]>::new();
         let mut unseen = false;
-        for (tag, body, _) in messages(&self.input.filled()[..len]) {
+        for (tag, body, whole) in messages(&self.input.filled()[..len]) {
             match tag {
                 b'Q' => found.extend(query_text(body).map(|text| shapes.look_up(text, &catalog))),
+                b'P' if self.unnamed.is_of(whole) => {
+                    parsed.push(b"");
+                    found.extend(self.unnamed.shape(&mut shapes, &catalog));
+                }
                 b'P' => {
                     let Some(parse) = Parse::read(body) else { continue };
                     parsed.push(parse.name);
@@ -246,10 +278,7 @@ impl Session {
                     match name {
                         // Looked at where it was parsed.
                         Some(name) if parsed.contains(&name) => {}
-                        Some(b"") => {
-                            let parse = Parse::read(self.unnamed.parse.get(5..).unwrap_or_default());
-                            found.extend(parse.map(|parse| shapes.look_up(parse.text, &catalog)));
-                        }
+                        Some(b"") => found.extend(self.unnamed.shape(&mut shapes, &catalog)),
                         Some(name) => {
                             let Some(known) = self.prepared.find_mut(name) else {
                                 unseen = true;
@@ -303,6 +332,12 @@ pub(super) enum Way {
     To(Place),
     /// Nowhere yet: to what the plan allows, or to the primary, once there is one.
     Later(Option<Arc<Plan>>),
+}
+
+/// The plan of what no policy is asked about.
+#[cold]
+fn to_primary(why: &'static str) -> Arc<Plan> {
+    Arc::new(Plan::primary(why))
 }
 
 /// Whether a request may go to a node that was chosen for it. To the primary it goes while nobody is held back from it.

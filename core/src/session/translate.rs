@@ -14,6 +14,7 @@ use super::{
         described::{Expected, Question},
     },
     unit::{messages, takes_any_result},
+    unnamed::Unnamed,
 };
 use crate::{
     server::{
@@ -33,28 +34,8 @@ use crate::{
 /// A statement name that no Parse ever defines.
 pub const NOBODY: &[u8] = b"howdah_none";
 
-/// The unnamed statement of a session, kept because the next server may not have it.
-#[derive(Debug, Default)]
-pub struct Unnamed {
-    /// Unique in this process, 0 while there is none.
-    pub id: u64,
-    /// The Parse message that made it.
-    pub parse: Vec<u8>,
-    /// It is an EXECUTE of this statement, by its name on servers.
-    pub executes: Option<Arc<Statement>>,
-    /// What the client was told that it is like, if it has asked.
-    pub told: Option<Rc<Told>>,
-}
-
-impl Unnamed {
-    /// Another Parse has made it.
-    pub fn replace(&mut self, id: u64, parse: &[u8]) {
-        self.id = id;
-        self.parse.clear();
-        self.parse.extend_from_slice(parse);
-        self.told = None;
-    }
-}
+/// How the body of a Bind begins whose portal has no name, nor has its statement.
+const UNNAMED: &[u8] = b"\0\0";
 
 /// Everything that one request's translation touches.
 pub struct Translator<'a> {
@@ -145,6 +126,7 @@ impl Translator<'_> {
 
     /// A Query ends an open batch, unless an earlier message has failed: then it is ignored, as is everything up
     /// to a Sync. The answer to a message of ours in front of it tells which.
+    #[inline(never)]
     fn mark_end_of_batch(&mut self, before: &[u8]) {
         self.exchange.answers.push_back(Answer::EndOfBatch);
         self.put(before, |out| put_named(out, b'C', NOBODY));
@@ -156,21 +138,41 @@ impl Translator<'_> {
         self.exchange.to_server.extend_with(write);
     }
 
+    #[inline]
     fn parse(&mut self, body: &[u8], whole: &[u8], before: &[u8]) -> bool {
+        if !self.unnamed.is_of(whole) {
+            return self.parse_another(body, whole, before);
+        }
+        let id = self.next_id();
+        self.unnamed.renew(id);
+        self.exchange.answers.push_back(Answer::Unnamed);
+        false
+    }
+
+    /// The number of the unnamed statement that the server is about to have.
+    #[inline]
+    fn next_id(&mut self) -> u64 {
+        let next = self.next_unnamed.get() + 1;
+        self.next_unnamed.set(next);
+        self.server.unnamed = next;
+        next
+    }
+
+    #[inline(never)]
+    fn parse_another(&mut self, body: &[u8], whole: &[u8], before: &[u8]) -> bool {
         let Some(parse) = Parse::read(body) else {
             self.exchange.answers.push_back(Answer::Pass);
             return false;
         };
         if parse.name.is_empty() {
-            let next = self.next_unnamed.get() + 1;
-            self.next_unnamed.set(next);
-            self.unnamed.replace(next, whole);
-            self.server.unnamed = self.unnamed.id;
+            let id = self.next_id();
+            self.unnamed.replace(id, whole);
             self.unnamed.executes.take_if(|executed| !contains(parse.text, &executed.name));
+            self.exchange.answers.push_back(Answer::Unnamed);
+            return false;
         }
-        if parse.name.is_empty() || self.max_prepared == 0 {
-            let unnamed = parse.name.is_empty();
-            self.exchange.answers.push_back(if unnamed { Answer::Unnamed } else { Answer::Pass });
+        if self.max_prepared == 0 {
+            self.exchange.answers.push_back(Answer::Pass);
             return false;
         }
         if let Some(known) = self.prepared.find(parse.name) {
@@ -196,6 +198,7 @@ impl Translator<'_> {
     }
 
     /// Has the server prepare a statement that it has not got.
+    #[inline(never)]
     fn prepare(&mut self, statement: &Arc<Statement>, name: Option<&[u8]>) {
         self.exchange.counts.server_parses += 1;
         self.exchange.prepared_anew |= name.is_none();
@@ -222,6 +225,7 @@ impl Translator<'_> {
         }
     }
 
+    #[inline(never)]
     fn ensure(&mut self, statement: &Arc<Statement>) {
         if let Some(executed) = &statement.executes {
             self.ensure(executed);
@@ -231,10 +235,16 @@ impl Translator<'_> {
         }
     }
 
+    /// The server has this session's unnamed statement, or none if it has none.
+    #[inline]
+    fn has_unnamed(&self) -> bool {
+        self.server.unnamed == self.unnamed.id
+    }
+
     /// Makes sure that the server has this session's unnamed statement, or none if it has none. True if `before`
     /// was written.
     fn ensure_unnamed(&mut self, before: &[u8]) -> bool {
-        if self.server.unnamed == self.unnamed.id {
+        if self.has_unnamed() {
             return false;
         }
         self.server.unnamed = self.unnamed.id;
@@ -243,7 +253,7 @@ impl Translator<'_> {
         if self.unnamed.id == 0 {
             self.put(&[], |out| put_named(out, b'C', b""));
         } else {
-            self.exchange.to_server.extend(&self.unnamed.parse);
+            self.exchange.to_server.extend(self.unnamed.parse());
         }
         true
     }
@@ -260,6 +270,10 @@ impl Translator<'_> {
 
     fn bind(&mut self, body: &[u8], before: &[u8], batch: &[u8]) -> bool {
         self.exchange.counts.binds += 1;
+        if body.starts_with(UNNAMED) && self.has_unnamed() && self.exchange.question == Question::None {
+            self.bound = None;
+            return false;
+        }
         let Some(bind) = Bind::read(body) else { return false };
         if self.bind_at_once(&bind, before) {
             return true;
@@ -392,16 +406,20 @@ impl Translator<'_> {
                 self.exchange.expected.pass();
                 false
             }
-            b'P' => {
-                let noted = self.bound.take().filter(|(portal, ..)| **portal == *name);
-                self.expect(noted.map(|(_, statement, told)| (statement, told)));
-                false
-            }
+            b'P' => self.describe_bound(name),
             b'S' => self.describe_statement(name, before, batch),
             _ => false,
         }
     }
 
+    #[inline(never)]
+    fn describe_bound(&mut self, portal: &[u8]) -> bool {
+        let noted = self.bound.take().filter(|(bound, ..)| **bound == *portal);
+        self.expect(noted.map(|(_, statement, told)| (statement, told)));
+        false
+    }
+
+    #[inline(never)]
     fn describe_statement(&mut self, name: &[u8], before: &[u8], batch: &[u8]) -> bool {
         if name.is_empty() {
             let written = self.ensure_unnamed(before);
@@ -425,6 +443,7 @@ impl Translator<'_> {
     }
 
     /// A Describe of the client's goes to the server.
+    #[inline(never)]
     fn expect(&mut self, noted: Option<(u64, Rc<Told>)>) {
         match noted {
             Some((statement, told)) => {
@@ -434,6 +453,7 @@ impl Translator<'_> {
         }
     }
 
+    #[inline(never)]
     fn close(&mut self, body: &[u8], before: &[u8]) -> bool {
         let named = Named::read(body).filter(|named| named.kind == b'S').map(|named| named.name);
         if named == Some(b"") {

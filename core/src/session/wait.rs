@@ -126,6 +126,7 @@ impl Session {
     }
 
     /// Nobody came in time.
+    #[cold]
     pub(super) fn no_primary(&self) -> SessionError {
         let facts = self.cluster.facts.load();
         let cluster = self.cluster.name.to_string();

@@ -185,6 +185,7 @@ impl Scanner<'_> {
 
     /// A plain string. Others are refused: inside `e'…'`, `x'…'`, `u&'…'` other rules hold, and
     /// whether a backslash escapes in a plain one is a setting of the session.
+    #[inline(never)]
     fn string(&mut self) -> Option<()> {
         if self.follows_prefix(b"bBeEnNxX", 1) || self.follows_unicode_prefix() {
             return None;
@@ -209,6 +210,7 @@ impl Scanner<'_> {
 
     /// A quoted name, which stays. A doubled quote ends one name here and begins the next: the
     /// same bytes are copied.
+    #[inline(never)]
     fn quoted_name(&mut self) -> Option<()> {
         if self.follows_unicode_prefix() {
             return None;
@@ -236,6 +238,7 @@ impl Scanner<'_> {
     }
 
     /// A comment, which stays like the other kind: it may carry a hint. They nest.
+    #[inline(never)]
     fn block_comment(&mut self) -> Option<()> {
         let start = self.at;
         self.skip_block_comment()?;
@@ -297,6 +300,7 @@ impl Scanner<'_> {
 
     /// A closing parenthesis. The third and later of equal rows in `VALUES (1, 'a'), (2, 'b'), …`
     /// are dropped, so that a bulk INSERT has one shape however long it is.
+    #[inline(never)]
     fn close(&mut self) {
         self.at += 1;
         if !std::mem::take(&mut self.may_end_row) {

@@ -35,9 +35,14 @@ impl<V: Clone> Generations<V> {
 
     /// Finds what is kept under `key`, which counts as asking for it.
     pub fn find(&mut self, key: &[u8]) -> Option<V> {
-        if let Some((value, _)) = self.young.get(key) {
-            return Some(value.clone());
+        match self.young.get(key) {
+            Some((value, _)) => Some(value.clone()),
+            None => self.find_old(key),
         }
+    }
+
+    #[inline(never)]
+    fn find_old(&mut self, key: &[u8]) -> Option<V> {
         let (key, (value, bytes)) = self.old.remove_entry(key)?;
         self.old_bytes -= bytes;
         self.insert(key, value.clone(), bytes);

@@ -125,6 +125,12 @@ impl Shapes {
             self.counters.hits += 1;
             return shape;
         }
+        self.look_further(kind, catalog)
+    }
+
+    /// Another worker may know the shape of the key at hand; or else it is found out.
+    #[inline(never)]
+    fn look_further(&mut self, kind: KeyKind, catalog: &Catalog) -> Rc<Shape> {
         self.counters.misses += 1;
         let (key, shape) = self.shared.look_up(&self.key, kind, catalog);
         let bytes = size_bytes(&key, &shape.facts);
@@ -140,9 +146,11 @@ impl Shapes {
 
     /// Our scanner, else PostgreSQL's lexer in front of it, else the text as it is.
     fn write_key(&mut self, text: &[u8]) -> KeyKind {
-        if blank_literals(text, &mut self.key) {
-            return KeyKind::Blanked;
-        }
+        if blank_literals(text, &mut self.key) { KeyKind::Blanked } else { self.write_strange_key(text) }
+    }
+
+    #[inline(never)]
+    fn write_strange_key(&mut self, text: &[u8]) -> KeyKind {
         let plain = std::str::from_utf8(text).ok().and_then(plain_literals);
         if plain.is_some_and(|plain| blank_literals(plain.as_bytes(), &mut self.key)) {
             return KeyKind::Blanked;

@@ -49,10 +49,15 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, BadLength> {
 #[inline]
 pub fn cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     // Names are short, texts are not.
-    let end = match bytes.iter().take(NAME_BYTES).position(|&byte| byte == 0) {
-        Some(end) => end,
-        None => NAME_BYTES + CStr::from_bytes_until_nul(bytes.get(NAME_BYTES..)?).ok()?.count_bytes(),
-    };
+    match bytes.iter().take(NAME_BYTES).position(|&byte| byte == 0) {
+        Some(end) => Some((&bytes[..end], &bytes[end + 1..])),
+        None => long_cstr(bytes),
+    }
+}
+
+#[inline(never)]
+fn long_cstr(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = NAME_BYTES + CStr::from_bytes_until_nul(bytes.get(NAME_BYTES..)?).ok()?.count_bytes();
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 

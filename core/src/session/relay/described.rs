@@ -131,6 +131,7 @@ impl Exchange {
     }
 
     /// Reads such a message; answers where the next one begins.
+    #[inline(never)]
     pub(super) fn hear_description(&mut self, at: usize, next: Header, server: &mut Server) -> usize {
         let end = at + next.total;
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];

@@ -358,10 +358,13 @@ impl Exchange {
         self.ready && self.rest == 0 && self.client_rest == 0 && self.to_server.is_empty()
     }
 
+    #[inline]
     fn poll_to_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<(), Broken> {
-        if self.to_server.is_empty() && !self.unflushed.0 {
-            return Ok(());
-        }
+        if self.to_server.is_empty() && !self.unflushed.0 { Ok(()) } else { self.write_to_server(server, cx) }
+    }
+
+    #[inline(never)]
+    fn write_to_server(&mut self, server: &mut Server, cx: &mut Context<'_>) -> Result<(), Broken> {
         let before = self.to_server.len();
         let polled = poll_write_all(&mut server.stream, &mut self.to_server, usize::MAX, cx);
         self.sent |= self.to_server.len() < before;
@@ -403,6 +406,7 @@ impl Exchange {
     }
 
     /// The server is lost.
+    #[cold]
     pub fn server_gone(&self, cause: io::Error) -> Broken {
         Broken::Server { untouched: !self.touched, cause }
     }
@@ -451,6 +455,7 @@ impl Exchange {
     }
 
     /// Passes on what has come of a message that was begun.
+    #[inline(never)]
     pub fn pass_rest(&mut self, input: &mut Buffer) {
         let n = self.client_rest.min(input.len());
         self.to_server.extend(&input.filled()[..n]);
@@ -486,6 +491,7 @@ impl Exchange {
     }
 
     /// Whether the client hears of a NotificationResponse with this body in another way.
+    #[inline(never)]
     pub fn mutes(&self, body: &[u8]) -> bool {
         let Some(muted) = &self.muted else { return false };
         let channel = body.get(4..).and_then(frame::cstr).and_then(|(channel, _)| std::str::from_utf8(channel).ok());
@@ -493,6 +499,7 @@ impl Exchange {
     }
 
     /// Forgets the server's answer so far: the request will be made elsewhere.
+    #[inline(never)]
     pub fn forget_answer(&mut self) {
         self.to_client.clear();
         self.to_server.clear();
@@ -539,12 +546,19 @@ impl Exchange {
         }
     }
 
-    /// Forgets what was asked for and, because of an error before it, never done.
-    fn settle(&mut self, server: &mut Server) {
+    #[inline(never)]
+    fn forget_unanswered(&self, server: &mut Server) {
         for answer in &self.answers {
             if let Answer::Parse { statement, .. } = answer {
                 server.statements.remove(statement.id);
             }
+        }
+    }
+
+    /// Forgets what was asked for and, because of an error before it, never done.
+    fn settle(&mut self, server: &mut Server) {
+        if !self.answers.is_empty() {
+            self.forget_unanswered(server);
         }
         self.expected.clear();
         if self.refused.is_some() {

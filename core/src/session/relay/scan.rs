@@ -85,6 +85,7 @@ impl Exchange {
     }
 
     /// Takes out a message that answers a statement of our own.
+    #[inline(never)]
     fn swallow(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<(), Broken> {
         let body = &self.to_client.filled()[at + HEADER_BYTES..at + next.total];
         match next.tag {
@@ -113,7 +114,70 @@ impl Exchange {
     }
 
     /// Looks into a message that is all there; answers where the next begins.
+    #[inline]
     fn inspect(
+        &mut self,
+        at: usize,
+        next: frame::Header,
+        server: &mut Server,
+        names: &PreparedStatements,
+    ) -> Result<usize, Broken> {
+        match next.tag {
+            b'1' | b'3' => Ok(self.answered(at, next.total)),
+            b'C' => Ok(self.inspect_tag(at, next, server)),
+            b'Z' => self.inspect_ready(at, next, server),
+            b'E' => self.inspect_error(at, next, server, names),
+            _ => Ok(self.inspect_remark(at, next)),
+        }
+    }
+
+    /// A CommandComplete.
+    #[inline]
+    fn inspect_tag(&mut self, at: usize, next: frame::Header, server: &mut Server) -> usize {
+        self.hold &= self.refused.is_some();
+        self.resets.succeeded = true;
+        self.note_tag(at, next.total, server);
+        if self.unacknowledged && self.doubts_unacknowledged {
+            self.to_client.cut(at, next.total);
+            return at;
+        }
+        at + next.total
+    }
+
+    /// A ReadyForQuery.
+    #[inline]
+    fn inspect_ready(&mut self, at: usize, next: frame::Header, server: &mut Server) -> Result<usize, Broken> {
+        let end = at + next.total;
+        let body = &self.to_client.filled()[at + HEADER_BYTES..end];
+        server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
+        self.ready = true;
+        self.hold = self.refused.is_some();
+        let is_doubtful = self.unacknowledged && self.doubts_unacknowledged;
+        if is_doubtful || !self.resets.is_empty() {
+            return Ok(self.tell_before_ready(at, next, is_doubtful));
+        }
+        if self.keeps_ready && server.status == TxStatus::Idle && self.refused.is_none() {
+            self.kept_ready = true;
+            self.to_client.cut(at, next.total);
+            return Ok(at);
+        }
+        Ok(end)
+    }
+
+    #[cold]
+    fn tell_before_ready(&mut self, at: usize, next: frame::Header, is_doubtful: bool) -> usize {
+        let mut told = self.resets.told();
+        if is_doubtful {
+            put_doubt(&mut told);
+        }
+        told.extend_from_slice(&self.to_client.filled()[at..at + next.total]);
+        self.to_client.replace(at, next.total, &told);
+        at + told.len()
+    }
+
+    /// An ErrorResponse.
+    #[inline(never)]
+    fn inspect_error(
         &mut self,
         at: usize,
         next: frame::Header,
@@ -122,100 +186,77 @@ impl Exchange {
     ) -> Result<usize, Broken> {
         let end = at + next.total;
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];
-        match next.tag {
-            b'1' | b'3' => return Ok(self.answered(at, next.total)),
-            b'A' if self.mutes(body) => {
-                self.to_client.cut(at, next.total);
-                return Ok(at);
-            }
-            b'S' => {
-                let Some((name, value)) = parameter_status(body) else { return Ok(end) };
-                self.settings_changed |= Settings::may_hold(name);
-                if self.resets.hear(name, value) {
-                    self.to_client.cut(at, next.total);
-                    return Ok(at);
+        self.failed = true;
+        self.disk_full |= error_field(body, b'C') == Some(SqlState::DISK_FULL.as_str().as_bytes());
+        if self.answers.iter().any(|answer| matches!(answer, Answer::EndOfBatch)) {
+            // The Query that should have ended the batch is ignored.
+            self.flow = Flow::Batch;
+        }
+        let is_fatal = is_fatal(body);
+        if is_fatal && self.keeps_farewells && is_farewell(body) {
+            self.parting = if self.hold { Parting::SaidAtOnce } else { Parting::Said };
+            return Err(self.server_gone(io::Error::other(farewell(body))));
+        }
+        let has_other_columns = self.prepared_anew && has_other_columns(body);
+        let stale = has_other_columns || is_stale_plan(body);
+        if stale {
+            let uses = self.counts.binds.saturating_add(self.counts.client_parses).max(1);
+            server.statements.retire_latest(uses as usize);
+        }
+        if self.hold {
+            self.refused = match stale {
+                true => self.absorbs_stale_plans.then_some(Refused::StalePlan),
+                false if !self.absorbs_refusals => None,
+                false if is_too_serializable(body) => Some(Refused::ReadOnly),
+                false => error_field(body, b'C').and_then(Refused::read),
+            };
+        }
+        self.hold = self.refused.is_some();
+        self.told_fatal |= is_fatal && !self.hold;
+        let told = if has_other_columns || (self.binds_nobody && is_of_nobody(body)) {
+            Some(stale_plan())
+        } else {
+            with_clients_name(body, names)
+        };
+        if let Some(told) = told {
+            self.to_client.replace(at, next.total, &told);
+            return Ok(at + told.len());
+        }
+        Ok(end)
+    }
+
+    /// A notification, a setting, a notice, the beginning of a COPY, and whatever a later protocol may bring.
+    #[inline(never)]
+    fn inspect_remark(&mut self, at: usize, next: frame::Header) -> usize {
+        let end = at + next.total;
+        let body = &self.to_client.filled()[at + HEADER_BYTES..end];
+        let is_cut = match next.tag {
+            b'A' => self.mutes(body),
+            b'S' => match parameter_status(body) {
+                Some((name, value)) => {
+                    self.settings_changed |= Settings::may_hold(name);
+                    self.resets.hear(name, value)
                 }
-            }
+                None => false,
+            },
             b'N' => {
                 self.unacknowledged |= is_cancelled_wait(body);
                 // A standby's refusal may still come. Of a primary nobody waits for one.
                 self.hold &= self.absorbs_refusals;
-            }
-            b'E' => {
-                self.failed = true;
-                self.disk_full |= error_field(body, b'C') == Some(SqlState::DISK_FULL.as_str().as_bytes());
-                if self.answers.iter().any(|answer| matches!(answer, Answer::EndOfBatch)) {
-                    // The Query that should have ended the batch is ignored.
-                    self.flow = Flow::Batch;
-                }
-                let is_fatal = is_fatal(body);
-                if is_fatal && self.keeps_farewells && is_farewell(body) {
-                    self.parting = if self.hold { Parting::SaidAtOnce } else { Parting::Said };
-                    return Err(self.server_gone(io::Error::other(farewell(body))));
-                }
-                let has_other_columns = self.prepared_anew && has_other_columns(body);
-                let stale = has_other_columns || is_stale_plan(body);
-                if stale {
-                    let uses = self.counts.binds.saturating_add(self.counts.client_parses).max(1);
-                    server.statements.retire_latest(uses as usize);
-                }
-                if self.hold {
-                    self.refused = match stale {
-                        true => self.absorbs_stale_plans.then_some(Refused::StalePlan),
-                        false if !self.absorbs_refusals => None,
-                        false if is_too_serializable(body) => Some(Refused::ReadOnly),
-                        false => error_field(body, b'C').and_then(Refused::read),
-                    };
-                }
-                self.hold = self.refused.is_some();
-                self.told_fatal |= is_fatal && !self.hold;
-                let told = if has_other_columns || (self.binds_nobody && is_of_nobody(body)) {
-                    Some(stale_plan())
-                } else {
-                    with_clients_name(body, names)
-                };
-                if let Some(told) = told {
-                    self.to_client.replace(at, next.total, &told);
-                    return Ok(at + told.len());
-                }
-            }
-            b'C' => {
-                self.hold &= self.refused.is_some();
-                self.resets.succeeded = true;
-                self.note_tag(at, next.total, server);
-                if self.unacknowledged && self.doubts_unacknowledged {
-                    self.to_client.cut(at, next.total);
-                    return Ok(at);
-                }
+                false
             }
             b'G' => {
                 self.hold = false;
                 self.flow = Flow::CopyIn;
+                false
             }
-            b'Z' => {
-                server.status = TxStatus::read(body).ok_or(Broken::Protocol)?;
-                self.ready = true;
-                self.hold = self.refused.is_some();
-                let is_doubtful = self.unacknowledged && self.doubts_unacknowledged;
-                if is_doubtful || !self.resets.is_empty() {
-                    let mut told = self.resets.told();
-                    if is_doubtful {
-                        put_doubt(&mut told);
-                    }
-                    told.extend_from_slice(&self.to_client.filled()[at..end]);
-                    self.to_client.replace(at, next.total, &told);
-                    return Ok(at + told.len());
-                }
-                if self.keeps_ready && server.status == TxStatus::Idle && self.refused.is_none() {
-                    self.kept_ready = true;
-                    self.to_client.cut(at, next.total);
-                    return Ok(at);
-                }
-            }
-            // EmptyQueryResponse and whatever a later protocol may bring.
-            _ => {}
+            _ => false,
+        };
+        if !is_cut {
+            return end;
         }
-        Ok(end)
+        self.to_client.cut(at, next.total);
+        at
     }
 
     /// Treats the ParseComplete or CloseComplete at `at`; answers where the next message begins.

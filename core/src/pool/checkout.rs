@@ -2,7 +2,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -57,14 +57,14 @@ struct Busy(Arc<Pool>);
 
 impl Busy {
     fn count(pool: &Arc<Pool>) -> Self {
-        pool.count_busy();
+        pool.busy.fetch_add(1, Relaxed);
         Self(Arc::clone(pool))
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.count_free();
+        self.0.busy.fetch_sub(1, Relaxed);
     }
 }
 

@@ -138,7 +138,7 @@ pub struct Pool {
     limits: Limits,
     /// Of the database and of the user.
     pub(super) quotas: [Arc<Quota>; 2],
-    busy: AtomicU32,
+    pub(super) busy: AtomicU32,
     /// Requests that its servers have been given; beside `busy`, which changes as often.
     requests: AtomicU64,
     /// Servers of an older age are closed when they come back.
@@ -271,14 +271,6 @@ impl Pool {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().expect("nothing panics while it holds the line")
-    }
-
-    pub(super) fn count_busy(&self) {
-        self.busy.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn count_free(&self) {
-        self.busy.fetch_sub(1, Relaxed);
     }
 
     /// Whether a server that came back may be used again.

@@ -57,7 +57,7 @@ impl Session {
         self.lease.is_none() && request.is_whole() && self.may_be_answered(request) && self.answer(request, now)
     }
 
-    /// The first letters tell most of the others.
+    /// Whether it may be such a request. The first letters tell most of the others.
     #[inline(never)]
     fn may_be_answered(&self, request: &Request) -> bool {
         let words: &[&[u8]] = if self.begun.is_some() { &[b"com", b"end", b"rol", b"abo"] } else { &[b"beg", b"sta"] };

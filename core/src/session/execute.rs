@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Session, relay::Flow, request::Request, unit::messages};
+use super::{Session, request::Request, unit::messages};
 use crate::{
     server::statements::Statement,
     sql::execute::{Executed, may_execute},
@@ -17,7 +17,7 @@ impl Session {
     /// One that is a named statement itself is for [`translate`](super::translate).
     #[inline]
     pub(super) fn name_executed(&mut self, request: &mut Request) -> Option<Arc<Statement>> {
-        if self.prepared.is_empty() || request.flow != Flow::Closed || request.rest > 0 {
+        if self.prepared.is_empty() || !request.is_whole() {
             return None;
         }
         match self.input.filled().first() {
@@ -27,6 +27,7 @@ impl Session {
         }
     }
 
+    /// The same of a Query or a Parse.
     #[inline(never)]
     fn rename_executed(&mut self, request: &mut Request) -> Option<Arc<Statement>> {
         let (tag, body, whole) = messages(&self.input.filled()[..request.len]).next()?;

@@ -52,7 +52,7 @@ impl Session {
     /// Takes a server that nobody has; false when there is none.
     fn take_at_once(&mut self, place: &Place, now: Moment) -> bool {
         let Place { node, pool } = place;
-        if (self.lease.is_some() || !self.parked.is_empty()) && self.has_already(*node) {
+        if (self.lease.is_some() || !self.parked.is_empty()) && self.take_held(*node) {
             return true;
         }
         let own = self.transaction.recalls_sequence.then(|| pool.try_checkout_of(self.worker.id, self.info.pid));
@@ -65,9 +65,9 @@ impl Session {
         }
     }
 
-    /// Whether the session has a server of that node. One of another node is parked.
+    /// Takes the session's own server of that node; false when it has none. One of another node is parked.
     #[inline(never)]
-    fn has_already(&mut self, node: NodeId) -> bool {
+    fn take_held(&mut self, node: NodeId) -> bool {
         if self.lease.is_some() {
             if self.lease_node == node {
                 return true;
@@ -277,13 +277,14 @@ impl Session {
     /// Gives the server what the pool's servers have taken before, in front of the request. False when it has to be asked.
     #[inline(never)]
     fn bring_ahead(&mut self) -> bool {
-        let Some(lease) = &mut self.lease else { return true };
-        let is_strange = lease.settings_of != 0 && lease.settings_of != self.info.pid;
+        let Some(lease) = &self.lease else { return true };
+        let is_strange = self.are_strange(lease);
         let has_identity = self.settings.have_identity() || lease.settings.have_identity();
         let prepares = !lease.sql_statements.same(&self.sql_statements);
         if is_strange || has_identity || prepares || !lease.pool().has_taken(&self.settings) {
             return false;
         }
+        let Some(lease) = &mut self.lease else { return true };
         let sql = lease.settings.sql_towards(&self.settings);
         self.exchange.precede(lease, sql.as_bytes());
         lease.settings = self.settings.clone();

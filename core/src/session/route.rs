@@ -334,7 +334,7 @@ pub(super) enum Way {
     Later(Option<Arc<Plan>>),
 }
 
-/// The plan of what no policy is asked about.
+/// A plan that is not the policy's.
 #[cold]
 fn to_primary(why: &'static str) -> Arc<Plan> {
     Arc::new(Plan::primary(why))

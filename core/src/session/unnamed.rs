@@ -25,7 +25,8 @@ pub struct Unnamed {
 }
 
 impl Unnamed {
-    /// Whether this is the Parse message that made the last one, as it is for a client that asks the same again.
+    /// Whether this is the Parse message that made the last one, as it is for a client that asks the same again. It may be
+    /// gone since.
     #[inline]
     pub fn is_of(&self, parse: &[u8]) -> bool {
         *self.parse == *parse
@@ -36,7 +37,7 @@ impl Unnamed {
         &self.parse
     }
 
-    /// What the last one is, judged by that catalog; none if there never was one.
+    /// What the last one is, judged by that catalog, also if it is gone since; none if there never was one.
     #[inline]
     pub fn shape(&mut self, shapes: &mut Shapes, catalog: &Catalog) -> Option<Rc<Shape>> {
         match &self.shape {
@@ -92,6 +93,10 @@ mod tests {
         let again = unnamed.shape(&mut shapes, &catalog).unwrap();
         assert!(Rc::ptr_eq(&first, &again));
         assert_eq!((shapes.counters().hits, shapes.counters().misses), (0, 1));
+
+        let changed = Catalog::from_rows([("public", "f", 'v')], []);
+        let anew = unnamed.shape(&mut shapes, &changed).unwrap();
+        assert!(!Rc::ptr_eq(&first, &anew), "by another catalog it may be another");
 
         unnamed.replace(3, &parse(b"insert into a values (1)"));
         let other = unnamed.shape(&mut shapes, &catalog).unwrap();

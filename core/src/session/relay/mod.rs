@@ -546,8 +546,9 @@ impl Exchange {
         }
     }
 
+    /// Statements that were to be prepared and were not.
     #[inline(never)]
-    fn forget_unanswered(&self, server: &mut Server) {
+    fn forget_unprepared(&self, server: &mut Server) {
         for answer in &self.answers {
             if let Answer::Parse { statement, .. } = answer {
                 server.statements.remove(statement.id);
@@ -558,7 +559,7 @@ impl Exchange {
     /// Forgets what was asked for and, because of an error before it, never done.
     fn settle(&mut self, server: &mut Server) {
         if !self.answers.is_empty() {
-            self.forget_unanswered(server);
+            self.forget_unprepared(server);
         }
         self.expected.clear();
         if self.refused.is_some() {

@@ -127,7 +127,7 @@ impl Exchange {
             b'C' => Ok(self.inspect_tag(at, next, server)),
             b'Z' => self.inspect_ready(at, next, server),
             b'E' => self.inspect_error(at, next, server, names),
-            _ => Ok(self.inspect_remark(at, next)),
+            _ => Ok(self.inspect_other(at, next)),
         }
     }
 
@@ -225,9 +225,9 @@ impl Exchange {
         Ok(end)
     }
 
-    /// A notification, a setting, a notice, the beginning of a COPY, and whatever a later protocol may bring.
+    /// A notification, a setting, a notice, CopyInResponse, EmptyQueryResponse, and whatever a later protocol may bring.
     #[inline(never)]
-    fn inspect_remark(&mut self, at: usize, next: frame::Header) -> usize {
+    fn inspect_other(&mut self, at: usize, next: frame::Header) -> usize {
         let end = at + next.total;
         let body = &self.to_client.filled()[at + HEADER_BYTES..end];
         let is_cut = match next.tag {

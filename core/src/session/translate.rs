@@ -106,6 +106,7 @@ impl Translator<'_> {
         self.exchange.to_server.extend_with(write);
     }
 
+    /// The same Parse again needs no reading, unless an EXECUTE that never came to a server was noted since it was made.
     #[inline]
     fn parse(&mut self, body: &[u8], whole: &[u8], before: &[u8]) -> bool {
         if !self.unnamed.is_of(whole) || self.unnamed.executes.is_some() {
